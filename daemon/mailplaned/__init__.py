@@ -1,0 +1,1 @@
+"""The daemon. Start reading at `main`, or at docs/ARCHITECTURE.md."""

@@ -1,0 +1,293 @@
+"""The governor: may this mailbox send these units now, and if not, when?
+
+It holds every scope's ledger and every cap bound to it. All scopes must have room, charging is all
+or nothing, and a refusal names the cap that binds. The tables are the truth: this is their image
+in memory, rebuilt from them at start and checked against them by `differences`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from mailplaned.domain.caps import NEVER_US, Rule, Share, Spacing, Standing
+from mailplaned.domain.ledger import Track
+from mailplaned.domain.policy import Cap, Counts, Mailbox, Policy, Workspace
+from mailplaned.domain.windows import Kind, Per
+
+_UNBOUNDED = 2**40
+"""The limit of the cap that carries a ramp where no day cap is set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What one attempt takes: a message to `recipients` addresses at these domains."""
+
+    mailbox: str
+    workload: str
+    recipients: int
+    domains: tuple[tuple[str, int], ...] = ()
+    """Recipient domain and how many of the recipients are there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """When a message can go. `slot_us` is `NEVER_US` when no window will ever have room.
+
+    `binding` is the rule that decided: the one that moved the slot last, or, when it can go now,
+    the one with the least room left. None when no cap applies.
+    """
+
+    slot_us: int
+    binding: Standing | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Footprint:
+    """What a demand touches: ledgers to charge and rules to ask, with units."""
+
+    tracks: tuple[tuple[Track, int], ...]
+    rules: tuple[tuple[Rule, int], ...]
+    spacing: Spacing
+    workload: str
+
+
+class Governor:
+    """Every ledger and every cap of one policy. Mutable, and owned by one thread."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._tracks: dict[tuple[str, Counts], Track] = {}
+        self._fixed: dict[str, tuple[Rule, ...]] = {}
+        self._shared: dict[str, tuple[tuple[str, Track], ...]] = {}
+        self._domain_rules: dict[str, Rule] = {}
+        self._domain_caps: dict[tuple[str, str], tuple[Workspace, Cap]] = {}
+        self._spacings: dict[str, Spacing] = {}
+        self._cache: dict[tuple[str, str, int], _Footprint] = {}
+        self._workspace_of: dict[str, str] = {}
+        for workspace in policy.workspaces.values():
+            self._bind(workspace)
+
+    # --- asking -----------------------------------------------------------------------------------
+
+    def knows(self, mailbox: str) -> bool:
+        """Whether the policy has this mailbox."""
+        return mailbox in self._fixed
+
+    def plan(self, demand: Demand, earliest_us: int, now_us: int) -> Plan:
+        """The first slot from `earliest_us` on that every cap and every waiting slot allows."""
+        footprint = self._footprint(demand)
+        slot_us = max(earliest_us, now_us)
+        binding: Rule | None = None
+        moved = True
+        while moved and slot_us < NEVER_US:
+            moved = False
+            for rule, units in footprint.rules:
+                at_us = rule.earliest(units, footprint.workload, slot_us, now_us)
+                if at_us > slot_us:
+                    slot_us, binding, moved = at_us, rule, True
+            if slot_us < NEVER_US:
+                at_us = footprint.spacing.earliest(slot_us, now_us)
+                if at_us > slot_us:
+                    slot_us, moved = at_us, True
+        if binding is not None:
+            return Plan(slot_us=slot_us, binding=binding.standing(now_us))
+        standings = [rule.standing(now_us) for rule, _ in footprint.rules]
+        return Plan(slot_us=slot_us, binding=min(standings, key=_room, default=None))
+
+    def refusal(self, demand: Demand, now_us: int) -> Standing | None:
+        """The cap that forbids an attempt right now, None when all have room.
+
+        Only what was spent or is under way counts: the caller's own slot is among the waiting ones.
+        """
+        footprint = self._footprint(demand)
+        for rule, units in footprint.rules:
+            if not rule.has_room(units, footprint.workload, now_us):
+                return rule.standing(now_us)
+        return None
+
+    def standings(self, mailbox: str, now_us: int) -> list[Standing]:
+        """Every cap that binds a mailbox, whatever the workload, in numbers."""
+        return [rule.standing(now_us) for rule in self._fixed.get(mailbox, ())]
+
+    def mailbox_track(self, mailbox: str) -> Track:
+        """The ledger of a mailbox in messages; it is kept whether or not a cap needs it."""
+        return self._track(f"mailbox:{mailbox}", Counts.MESSAGES)
+
+    def begun_at(self, mailbox: str) -> int:
+        """When the last attempt of a mailbox began; long ago if none has since the start."""
+        return self._spacings[mailbox].last_us
+
+    # --- telling ----------------------------------------------------------------------------------
+
+    def wait(self, demand: Demand, slot_us: int) -> None:
+        """A message waits for a slot."""
+        for track, units in self._footprint(demand).tracks:
+            track.plan(slot_us, units)
+
+    def forget(self, demand: Demand, slot_us: int) -> None:
+        """A message no longer waits for that slot."""
+        for track, units in self._footprint(demand).tracks:
+            track.unplan(slot_us, units)
+
+    def begin(self, demand: Demand, now_us: int) -> None:
+        """An attempt begins: its units are charged until `end` says otherwise."""
+        footprint = self._footprint(demand)
+        for track, units in footprint.tracks:
+            track.begin(units)
+        footprint.spacing.last_us = now_us
+
+    def end(self, demand: Demand, now_us: int, *, charged: bool, unknown: bool = False) -> None:
+        """An attempt ended; its units stay charged or are given back."""
+        for track, units in self._footprint(demand).tracks:
+            track.end(now_us, units, spent=units if charged else 0, unknown=unknown)
+
+    def settle(self, demand: Demand, ended_us: int, *, keep: bool) -> None:
+        """An unknown attempt that ended then is resolved."""
+        for track, units in self._footprint(demand).tracks:
+            track.settle(ended_us, units, keep=keep)
+
+    def differences(self, other: Governor, now_us: int) -> list[str]:
+        """Where two images of the ledger differ, in words. Units too old to count are left out."""
+        found = []
+        since = now_us - 8 * 24 * 3_600_000_000
+        for key in sorted({*self._tracks, *other._tracks}):  # noqa: SLF001 - our own kind
+            mine = self._tracks.get(key, Track())
+            theirs = other._tracks.get(key, Track())  # noqa: SLF001 - our own kind
+            for name, left, right in (
+                ("spent", _recent(mine.ended, since), _recent(theirs.ended, since)),
+                ("unknown", _recent(mine.unknown, since), _recent(theirs.unknown, since)),
+                ("waiting", list(mine.planned), list(theirs.planned)),
+                ("under way", [mine.open], [theirs.open]),
+            ):
+                if left != right:
+                    found.append(
+                        f"{key[0]} ({key[1]}): {name} differs: memory {_brief(left)}, "
+                        f"tables {_brief(right)}"
+                    )
+        return found
+
+    @property
+    def scopes(self) -> int:
+        """How many ledgers there are."""
+        return len(self._tracks)
+
+    # --- binding a policy -------------------------------------------------------------------------
+
+    def _bind(self, workspace: Workspace) -> None:
+        for mailbox in workspace.mailboxes.values():
+            self._workspace_of[mailbox.address] = workspace.name
+            self._spacings[mailbox.address] = Spacing(
+                mailbox.pace, self._track(f"mailbox:{mailbox.address}", Counts.MESSAGES)
+            )
+            self._fixed[mailbox.address] = tuple(self._rules_of(mailbox, workspace))
+            self._shared[mailbox.address] = tuple(
+                (name, self._track(f"share:{mailbox.address}/{name}", Counts.MESSAGES))
+                for name in mailbox.shares
+            )
+        for workload in workspace.workloads.values():
+            if workload.recipient_domain is not None:
+                key = (workspace.name, workload.name)
+                self._domain_caps[key] = (workspace, workload.recipient_domain)
+
+    def _rules_of(self, mailbox: Mailbox, workspace: Workspace) -> Iterator[Rule]:
+        shares = tuple(
+            Share(
+                workload=name,
+                units=units,
+                track=self._track(f"share:{mailbox.address}/{name}", Counts.MESSAGES),
+            )
+            for name, units in mailbox.shares.items()
+        )
+        caps = list(mailbox.caps)
+        if mailbox.ramp is not None and not any(_daily_messages(cap) for cap in caps):
+            caps.append(Cap(limit=_UNBOUNDED, per=Per.DAY, kind=Kind.ROLLING))
+        for cap in caps:
+            daily = _daily_messages(cap)
+            yield Rule(
+                scope=f"mailbox:{mailbox.address}",
+                cap=cap,
+                track=self._track(f"mailbox:{mailbox.address}", cap.counts),
+                zone=workspace.zone,
+                ramp=mailbox.ramp if daily else None,
+                shares=shares if daily else (),
+            )
+        account = workspace.accounts[mailbox.account]
+        domain = workspace.domains[mailbox.domain]
+        for scope, wider in (
+            (f"domain:{domain.name}", domain.caps),
+            (f"account:{account.key}", account.caps),
+            (f"workspace:{workspace.name}", workspace.caps),
+        ):
+            for cap in wider:
+                yield self._wide_rule(scope, cap, workspace)
+
+    def _wide_rule(self, scope: str, cap: Cap, workspace: Workspace) -> Rule:
+        key = f"{scope} {cap.limit} {cap.per} {cap.kind} {cap.counts}"
+        rule = self._domain_rules.get(key)
+        if rule is None:
+            rule = self._domain_rules[key] = Rule(
+                scope=scope, cap=cap, track=self._track(scope, cap.counts), zone=workspace.zone
+            )
+        return rule
+
+    def _track(self, scope: str, counts: Counts) -> Track:
+        track = self._tracks.get((scope, counts))
+        if track is None:
+            track = self._tracks[scope, counts] = Track()
+        return track
+
+    def _footprint(self, demand: Demand) -> _Footprint:
+        key = (demand.mailbox, demand.workload, demand.recipients)
+        footprint = self._cache.get(key)
+        if footprint is None:
+            footprint = self._cache[key] = self._fixed_footprint(demand)
+        limited = self._domain_caps.get((self._workspace_of[demand.mailbox], demand.workload))
+        if limited is None:
+            return footprint
+        workspace, cap = limited
+        more = [
+            (
+                self._wide_rule(
+                    f"recipient_domain:{workspace.name}/{demand.workload}/{name}", cap, workspace
+                ),
+                count if cap.counts is Counts.RECIPIENTS else 1,
+            )
+            for name, count in demand.domains
+        ]
+        return _Footprint(
+            footprint.tracks + tuple((rule.track, units) for rule, units in more),
+            footprint.rules + tuple(more),
+            footprint.spacing,
+            footprint.workload,
+        )
+
+    def _fixed_footprint(self, demand: Demand) -> _Footprint:
+        units = {Counts.MESSAGES: 1, Counts.RECIPIENTS: demand.recipients}
+        rules = tuple((rule, units[rule.cap.counts]) for rule in self._fixed[demand.mailbox])
+        tracks: dict[int, tuple[Track, int]] = {}
+        own = self.mailbox_track(demand.mailbox)
+        tracks[id(own)] = (own, 1)
+        for rule, count in rules:
+            tracks[id(rule.track)] = (rule.track, count)
+        for name, track in self._shared[demand.mailbox]:
+            if name == demand.workload:
+                tracks[id(track)] = (track, 1)
+        return _Footprint(
+            tuple(tracks.values()), rules, self._spacings[demand.mailbox], demand.workload
+        )
+
+
+def _room(standing: Standing) -> int:
+    return standing.remaining
+
+
+def _daily_messages(cap: Cap) -> bool:
+    return cap.per is Per.DAY and cap.counts is Counts.MESSAGES
+
+
+def _recent(times: Iterable[int], since_us: int) -> list[int]:
+    return [at for at in times if at > since_us]
+
+
+def _brief(values: list[int]) -> str:
+    return str(values[0]) if len(values) == 1 else f"{len(values)} units"

@@ -1,0 +1,112 @@
+"""The image of the tables that decisions are made on. One thread owns it; the tables rebuild it."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right, insort
+from collections import Counter, defaultdict
+
+from mailplaned.domain.governed_time import GovernedTime
+from mailplaned.domain.governor import Governor
+from mailplaned.domain.policy import Mailbox, Policy
+from mailplaned.domain.records import Message, Pause, ScopeKind
+from mailplaned.domain.windows import WEEK_US
+
+
+class Memory:
+    """Policy, governor, active pauses and counters of one daemon."""
+
+    def __init__(self, policy: Policy, time: GovernedTime) -> None:
+        self.policy = policy
+        self.time = time
+        self.governor = Governor(policy)
+        self.pauses: dict[tuple[ScopeKind, str], list[Pause]] = defaultdict(list)
+        self.held: Counter[str] = Counter()
+        """Messages in state `held`, by mailbox; they have no slot."""
+        self.bounced: dict[str, array[int]] = defaultdict(lambda: array("q"))
+        """When recipients bounced in the last week, by mailbox."""
+        self.last_sent_us: dict[str, int] = {}
+        self.last_reply: dict[str, str] = {}
+        self.suppressions = 0
+        """How many there are; none lets the hot path skip the look-up."""
+        self.event_seq: Counter[str] = Counter()
+        """The last event number of each workspace."""
+        self.waiting = 0
+        """Messages that wait for a slot or are held, everywhere."""
+
+    def mailbox(self, address: str) -> Mailbox | None:
+        """The mailbox of that address, None when the book has none."""
+        return self.policy.mailbox(address)
+
+    def active_pauses(self, mailbox: Mailbox, path: str | None = None) -> list[Pause]:
+        """Every pause that stops this mailbox, on this path if one is given; the widest first."""
+        keys: list[tuple[ScopeKind, str]] = [
+            ("everything", ""),
+            ("workspace", mailbox.workspace),
+            ("domain", mailbox.domain),
+            ("mailbox", mailbox.address),
+        ]
+        if path is not None:
+            keys.append(("path", f"{mailbox.workspace}/{path}"))
+        if not self.pauses:
+            return []
+        return [pause for key in keys for pause in self.pauses.get(key, ())]
+
+    def add_pause(self, pause: Pause) -> None:
+        """A pause begins."""
+        self.pauses[pause.kind, pause.name].append(pause)
+
+    def drop_pause(self, pause: Pause) -> None:
+        """A pause has been lifted."""
+        key = (pause.kind, pause.name)
+        left = [other for other in self.pauses[key] if other.id != pause.id]
+        if left:
+            self.pauses[key] = left
+        else:
+            del self.pauses[key]
+
+    def mailboxes_in(self, kind: ScopeKind, name: str) -> list[Mailbox]:
+        """The mailboxes that a pause of this scope stops; for a path those on any of its tiers."""
+        found = []
+        for workspace in self.policy.workspaces.values():
+            on_path: set[str] = set()
+            if kind == "path" and name.startswith(f"{workspace.name}/"):
+                path = workspace.paths.get(name.partition("/")[2])
+                on_path = {a for tier in path.tiers for a in tier} if path else set()
+            for mailbox in workspace.mailboxes.values():
+                if (
+                    kind == "everything"
+                    or (kind == "workspace" and workspace.name == name)
+                    or (kind == "domain" and mailbox.domain == name)
+                    or (kind == "mailbox" and mailbox.address == name)
+                    or mailbox.address in on_path
+                ):
+                    found.append(mailbox)
+        return found
+
+    def wait(self, message: Message) -> None:
+        """A message waits for its slot."""
+        assert message.slot_us is not None
+        if self.governor.knows(message.mailbox):
+            self.governor.wait(message.demand, message.slot_us)
+        self.waiting += 1
+
+    def forget(self, message: Message) -> None:
+        """A message no longer waits: it is sent, or has ended."""
+        if message.slot_us is None:
+            self.held[message.mailbox] -= 1
+        elif self.governor.knows(message.mailbox):
+            self.governor.forget(message.demand, message.slot_us)
+        self.waiting -= 1
+
+    def hold(self, message: Message) -> None:
+        """A message is held."""
+        self.held[message.mailbox] += 1
+        self.waiting += 1
+
+    def note_bounce(self, mailbox: str, at_us: int) -> None:
+        """A recipient bounced."""
+        times = self.bounced[mailbox]
+        insort(times, at_us)
+        if times[0] < at_us - WEEK_US:
+            del times[: bisect_right(times, at_us - WEEK_US)]

@@ -1,0 +1,178 @@
+"""What the store keeps, as values. Times are microseconds UTC; names stand in place of row ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+from mailplaned.domain.governor import Demand
+from mailplaned.domain.ids import Id
+from mailplaned.domain.message import RecipientState, State
+from mailplaned.domain.outcomes import Outcome
+
+ScopeKind = Literal["mailbox", "domain", "path", "workspace", "account", "everything"]
+
+RecipientKind = Literal["to", "cc", "bcc"]
+
+
+class Origin(StrEnum):
+    """Who made a pause."""
+
+    PERSON = "person"
+    RULE = "rule"
+    PROVIDER = "provider"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One accepted submission, without its body."""
+
+    id: Id
+    workspace: str
+    mailbox: str
+    workload: str
+    path: str | None
+    state: State
+    reason: str | None
+    slot_us: int | None
+    not_before_us: int | None
+    expires_us: int
+    created_us: int
+    updated_us: int
+    tries: int
+    recipients: int
+    domains: tuple[tuple[str, int], ...]
+    message_id: str
+    subject: str
+    size: int
+    utf8: bool
+    metadata: str
+
+    @property
+    def demand(self) -> Demand:
+        """What an attempt to the recipients that are still waiting takes."""
+        return Demand(
+            mailbox=self.mailbox,
+            workload=self.workload,
+            recipients=self.recipients,
+            domains=self.domains,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """One recipient of a message. `position` is its place in the envelope."""
+
+    position: int
+    address: str
+    kind: RecipientKind
+    state: RecipientState
+    reply: str | None
+    updated_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at a provider, and what it was charged."""
+
+    number: int
+    mailbox: str
+    workload: str
+    begun_us: int
+    ended_us: int | None
+    outcome: Outcome | None
+    charged: bool
+    recipients: int
+    domains: tuple[tuple[str, int], ...]
+    stage: str | None
+    reply: str | None
+    peer: str | None
+
+    @property
+    def demand(self) -> Demand:
+        """What it was charged."""
+        return Demand(
+            mailbox=self.mailbox,
+            workload=self.workload,
+            recipients=self.recipients,
+            domains=self.domains,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A durable stop on a scope."""
+
+    id: Id
+    kind: ScopeKind
+    name: str
+    workspace: str | None
+    reason: str
+    actor: str
+    origin: Origin
+    created_us: int
+    until_us: int | None
+    lifted_us: int | None = None
+    lifted_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A row of the canonical log; `cursor` and `seq` are given by the store."""
+
+    workspace: str
+    at_us: int
+    kind: str
+    mailbox: str | None = None
+    message: Id | None = None
+    recipient: str | None = None
+    detail: dict[str, Any]
+    cursor: int = 0
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """A change that a person, a rule, a provider or a file made."""
+
+    at_us: int
+    actor: str
+    action: str
+    workspace: str | None
+    target: str
+    detail: dict[str, Any]
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """A recipient (`a@b`, lower-case) or a domain (`@b`) that may not be mailed."""
+
+    id: Id
+    address: str
+    workspace: str | None
+    origin: str
+    ground: str
+    actor: str
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A machine's token; only its hash is kept."""
+
+    id: Id
+    name: str
+    workspace: str
+    created_us: int
+    last_used_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAnswer:
+    """What was answered under an idempotency key."""
+
+    fingerprint: bytes
+    message: Id
+    answer: str

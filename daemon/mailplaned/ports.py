@@ -1,0 +1,262 @@
+"""What the services ask of the world. Adapters implement these; a fake passes the same tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from mailplaned.domain.governed_time import Anchor
+from mailplaned.domain.ids import Id
+from mailplaned.domain.memory import Memory
+from mailplaned.domain.message import RecipientState, State
+from mailplaned.domain.outcomes import Outcome, Report
+from mailplaned.domain.policy import Account, SendingDomain
+from mailplaned.domain.records import (
+    Attempt,
+    AuditEntry,
+    Event,
+    KeptAnswer,
+    Message,
+    Pause,
+    Recipient,
+    Suppression,
+    Token,
+)
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time. `wall_us` can jump either way; `boot_us` counts on through suspend, from any origin."""
+
+    def wall_us(self) -> int:
+        """Microseconds since the epoch, UTC, as the host believes."""
+        ...
+
+    def boot_us(self) -> int:
+        """Microseconds that never go back while the host is up."""
+        ...
+
+    def boot_id(self) -> str:
+        """Names the run of the host that `boot_us` belongs to."""
+        ...
+
+    async def sleep_us(self, duration_us: int) -> None:
+        """Return after at least that long."""
+        ...
+
+
+class Random(Protocol):
+    """Randomness, for ids, jitter and tokens."""
+
+    def bits(self, count: int) -> int:
+        """A number of that many random bits, fit for secrets."""
+        ...
+
+
+class SecretMissing(Exception):
+    """A secret that the book names is not there, or is not what it should be."""
+
+
+class Secrets(Protocol):
+    """Named secrets; the book names them, this knows them."""
+
+    def get(self, name: str) -> str | None:
+        """The value, None when there is no such secret. Never log it."""
+        ...
+
+
+class Signer(Protocol):
+    """DKIM for the domains whose key we hold."""
+
+    async def sign(self, domain: SendingDomain, content: bytes, now_us: int) -> bytes:
+        """The message with a signature in front; unchanged when the domain has no key.
+
+        Raises SecretMissing when the book names a key that there is not.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What goes on the wire, byte for byte.
+
+    `mailbox` names the connection pool. Addresses are canonical (what caps and suppression were
+    checked on). `content` has only CRLF line ends and ends in one. `utf8` asks for SMTPUTF8.
+    """
+
+    mailbox: str
+    account: Account
+    sender: str
+    recipients: tuple[str, ...]
+    content: bytes
+    utf8: bool = False
+
+
+class Transport(Protocol):
+    """One way out. It never retries: that belongs to dispatch."""
+
+    async def send(self, envelope: Envelope) -> Report:
+        """Try once. Raises nothing but CancelledError: every end is a Report."""
+        ...
+
+    async def probe(self, account: Account) -> Report:
+        """Connect and authenticate only; `recipients` of the report is empty."""
+        ...
+
+    async def close(self) -> None:
+        """Close idle connections; no attempt is under way any more."""
+        ...
+
+
+class StoreFault(Exception):
+    """The store could not do what it was asked; nothing of it has happened."""
+
+
+class StoreFull(StoreFault):
+    """The disk is full or read-only; nothing has been written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFilter:
+    """Which messages to list, oldest first; None does not filter."""
+
+    workspace: str | None = None
+    state: str | None = None
+    mailbox: str | None = None
+    recipient: str | None = None
+    after: Id | None = None
+    limit: int = 100
+    paused: tuple[str, ...] = ()
+    """Mailboxes that are paused: their waiting messages count as `held`."""
+
+
+class Reader(Protocol):
+    """Questions to the tables."""
+
+    def message(self, id_: Id) -> Message | None: ...
+    def messages(self, wanted: MessageFilter) -> list[Message]: ...
+    def recipients(self, message: Id) -> list[Recipient]: ...
+    def attempts(self, message: Id) -> list[Attempt]: ...
+    def events_of(self, message: Id) -> list[Event]: ...
+    def events(self, workspace: str | None, after: int, limit: int) -> list[Event]: ...
+    def audit(self, after: int, limit: int) -> list[AuditEntry]: ...
+    def log_ends(self) -> tuple[int, int]:
+        """The last cursor of the event log and the last number of the audit log."""
+        ...
+
+    def pause(self, id_: Id) -> Pause | None: ...
+    def pauses(self, *, lifted: bool) -> list[Pause]: ...
+    def suppressed(self, workspace: str, addresses: Sequence[str]) -> list[Suppression]:
+        """Suppressions that match any of these addresses (as sent) in this workspace."""
+        ...
+
+    def suppressions(
+        self, workspace: str | None, after: Id | None, limit: int
+    ) -> list[Suppression]: ...
+    def sending_to(self, workspace: str | None, address: str) -> list[Id]:
+        """Messages under way to an address, or to any address of a domain (`@b`)."""
+        ...
+
+    def token(self, hash_: bytes) -> Token | None: ...
+    def tokens(self) -> list[Token]: ...
+
+
+class Transaction(Reader, Protocol):
+    """One change: it happens as a whole or not at all, and nothing else comes between.
+
+    Memory may be changed along with the tables: when the transaction fails, memory is rebuilt.
+    """
+
+    memory: Memory
+    now_us: int
+    """Governor time, the same for the whole transaction."""
+    touched: set[str]
+    """Mailboxes whose view changed. To be added to by services."""
+    woken: dict[str, int]
+    """Mailbox → a time at which it has something to send. To be added to by services."""
+
+    def kept_answer(self, workspace: str, key: str) -> KeptAnswer | None: ...
+    def keep_answer(self, workspace: str, key: str, answer: KeptAnswer, until_us: int) -> None: ...
+    def add_message(
+        self, message: Message, recipients: Sequence[Recipient], body: bytes
+    ) -> None: ...
+    def body(self, message: Id) -> bytes | None: ...
+    def due(self, mailbox: str, until_us: int, limit: int) -> list[Message]:
+        """Messages of a mailbox whose slot has come, the earliest first."""
+        ...
+
+    def next_slot(self, mailbox: str) -> int | None: ...
+    def waiting_in_order(
+        self, mailbox: str, after: tuple[int, Id], limit: int
+    ) -> list[Message]: ...
+    def held(self, mailbox: str, limit: int) -> list[Message]: ...
+    def overdue(self, limit: int) -> list[Message]:
+        """Waiting or held messages whose life has ended."""
+        ...
+
+    def sending(self) -> list[Message]: ...
+    def move(
+        self,
+        message: Message,
+        state: State,
+        *,
+        slot_us: int | None = None,
+        reason: str | None = None,
+        tries: int | None = None,
+        demand: tuple[int, tuple[tuple[str, int], ...]] | None = None,
+    ) -> Message:
+        """The message in its new state; `demand` is what its next attempt takes, if that changed."""
+        ...
+
+    def set_recipients(
+        self, message: Id, changes: Iterable[tuple[int, RecipientState, str | None]]
+    ) -> None: ...
+    def begin_attempt(self, message: Message) -> Attempt: ...
+    def end_attempt(
+        self, message: Id, number: int, *, outcome: Outcome, charged: bool, report: Report
+    ) -> None: ...
+    def resolve_attempt(
+        self, message: Id, number: int, *, outcome: Outcome, charged: bool
+    ) -> None: ...
+    def add_event(self, event: Event) -> None: ...
+    def add_audit(self, entry: AuditEntry) -> None: ...
+    def add_pause(self, pause: Pause) -> None: ...
+    def lift_pause(self, pause: Pause, by: str, reason: str) -> None: ...
+    def add_suppression(self, suppression: Suppression) -> bool:
+        """Whether it is new."""
+        ...
+
+    def remove_suppression(self, id_: Id) -> Suppression | None: ...
+    def add_token(self, token: Token, hash_: bytes) -> None: ...
+    def revoke_token(self, id_: Id) -> Token | None: ...
+    def forget_answers(self, before_us: int) -> None: ...
+
+    # What memory is rebuilt from.
+    def anchor(self) -> Anchor | None: ...
+    def charges(self, since_us: int) -> Iterator[Attempt]:
+        """Charged attempts that are under way or ended after `since_us`, the oldest end first."""
+        ...
+
+    def all_waiting(self) -> Iterator[Message]: ...
+    def held_counts(self) -> dict[str, int]: ...
+    def bounces(self, since_us: int) -> Iterator[tuple[str, int]]: ...
+    def event_ends(self) -> dict[str, int]: ...
+    def suppression_count(self) -> int: ...
+
+
+class Store(Protocol):
+    """The tables and their image in memory, behind one writer."""
+
+    async def write(self, change: Callable[[Transaction], T]) -> T:
+        """Run a change in a transaction, return its result once it is durable.
+
+        Changes that come together share one commit. A change must have no effect outside the
+        transaction: it can be run again. Raises StoreFault when it did not happen.
+        """
+        ...
+
+    async def read(self, query: Callable[[Reader], T]) -> T:
+        """Run a query on what has been committed, apart from the writer."""
+        ...

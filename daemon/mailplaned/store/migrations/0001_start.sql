@@ -1,0 +1,178 @@
+-- Times are integer microseconds since the epoch, UTC. Ids are 16 bytes, ordered by time.
+
+-- What a cap binds or a pause holds, by kind and name; the others refer to it by number.
+CREATE TABLE scopes (
+  id   INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL CHECK (kind IN ('mailbox', 'domain', 'path', 'workspace', 'account', 'workload', 'everything')),
+  name TEXT NOT NULL,
+  UNIQUE (kind, name)
+) STRICT;
+
+-- One accepted submission. `slot_at` is set exactly while the message waits for its turn.
+CREATE TABLE messages (
+  id           BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+  workspace_id INTEGER NOT NULL REFERENCES scopes (id),
+  mailbox_id   INTEGER NOT NULL REFERENCES scopes (id),
+  workload     TEXT NOT NULL,
+  path         TEXT,
+  state        TEXT NOT NULL CHECK (state IN (
+                 'queued', 'scheduled', 'held', 'sending', 'deferred', 'unknown',
+                 'accepted', 'bounced', 'failed', 'expired', 'suppressed', 'canceled')),
+  reason       TEXT,
+  slot_at      INTEGER,
+  not_before_at INTEGER,
+  expires_at   INTEGER NOT NULL,
+  created_at   INTEGER NOT NULL,
+  updated_at   INTEGER NOT NULL,
+  tries        INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),
+  recipients   INTEGER NOT NULL CHECK (recipients >= 0),
+  domains      TEXT NOT NULL,
+  message_id   TEXT NOT NULL,
+  subject      TEXT NOT NULL,
+  size         INTEGER NOT NULL,
+  utf8         INTEGER NOT NULL CHECK (utf8 IN (0, 1)),
+  metadata     TEXT NOT NULL,
+  CHECK ((state IN ('queued', 'scheduled', 'deferred')) = (slot_at IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+
+-- The queue of each mailbox, in the order of its slots; nothing else is in this index.
+CREATE INDEX messages_due ON messages (mailbox_id, slot_at, id) WHERE slot_at IS NOT NULL;
+CREATE INDEX messages_held ON messages (mailbox_id, id) WHERE state = 'held';
+CREATE INDEX messages_expiry ON messages (expires_at) WHERE state IN ('queued', 'scheduled', 'deferred', 'held');
+CREATE INDEX messages_open ON messages (state, mailbox_id) WHERE state IN ('sending', 'unknown');
+CREATE INDEX messages_of_workspace ON messages (workspace_id, id);
+
+CREATE TABLE bodies (
+  message_id BLOB NOT NULL PRIMARY KEY REFERENCES messages (id),
+  content    BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE recipients (
+  message_id BLOB NOT NULL REFERENCES messages (id),
+  position   INTEGER NOT NULL,
+  address    TEXT NOT NULL,
+  kind       TEXT NOT NULL CHECK (kind IN ('to', 'cc', 'bcc')),
+  state      TEXT NOT NULL CHECK (state IN (
+               'waiting', 'sending', 'unknown', 'accepted', 'bounced', 'failed',
+               'expired', 'suppressed', 'canceled')),
+  reply      TEXT,
+  updated_at INTEGER NOT NULL,
+  PRIMARY KEY (message_id, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX recipients_address ON recipients (address, message_id);
+
+-- One try, and the ledger: `charged` attempts count against every cap of their scopes, from
+-- `begun_at` to `ended_at` and a window's length beyond; while `ended_at` is null, always.
+CREATE TABLE attempts (
+  id         INTEGER PRIMARY KEY,
+  message_id BLOB NOT NULL REFERENCES messages (id),
+  number     INTEGER NOT NULL,
+  mailbox_id INTEGER NOT NULL REFERENCES scopes (id),
+  workload   TEXT NOT NULL,
+  begun_at   INTEGER NOT NULL,
+  ended_at   INTEGER CHECK (ended_at >= begun_at),
+  outcome    TEXT CHECK (outcome IN (
+               'accepted', 'rejected_recipient', 'rejected_message', 'blocked_sender', 'quota',
+               'transient', 'unknown')),
+  charged    INTEGER NOT NULL CHECK (charged IN (0, 1)),
+  recipients INTEGER NOT NULL,
+  domains    TEXT NOT NULL,
+  stage      TEXT,
+  reply      TEXT,
+  peer       TEXT,
+  UNIQUE (message_id, number),
+  CHECK ((ended_at IS NULL) = (outcome IS NULL))
+) STRICT;
+CREATE INDEX attempts_charged ON attempts (ended_at, mailbox_id, workload, recipients, domains, outcome)
+  WHERE charged = 1;
+
+-- The canonical log. `cursor` is global; `seq` is gapless within a workspace.
+CREATE TABLE events (
+  cursor       INTEGER PRIMARY KEY AUTOINCREMENT,
+  workspace_id INTEGER NOT NULL REFERENCES scopes (id),
+  seq          INTEGER NOT NULL,
+  at           INTEGER NOT NULL,
+  kind         TEXT NOT NULL,
+  mailbox_id   INTEGER REFERENCES scopes (id),
+  message_id   BLOB,
+  recipient    TEXT,
+  detail       TEXT NOT NULL,
+  UNIQUE (workspace_id, seq)
+) STRICT;
+CREATE INDEX events_of_message ON events (message_id) WHERE message_id IS NOT NULL;
+
+-- Every change that a person, a rule, a provider or a file made.
+CREATE TABLE audit (
+  seq          INTEGER PRIMARY KEY AUTOINCREMENT,
+  at           INTEGER NOT NULL,
+  actor        TEXT NOT NULL,
+  action       TEXT NOT NULL,
+  workspace_id INTEGER REFERENCES scopes (id),
+  target       TEXT NOT NULL,
+  detail       TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE pauses (
+  id          BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+  scope_id    INTEGER NOT NULL REFERENCES scopes (id),
+  workspace_id INTEGER REFERENCES scopes (id),
+  reason      TEXT NOT NULL,
+  actor       TEXT NOT NULL,
+  origin      TEXT NOT NULL CHECK (origin IN ('person', 'rule', 'provider')),
+  created_at  INTEGER NOT NULL,
+  until_at    INTEGER,
+  lifted_at   INTEGER,
+  lifted_by   TEXT,
+  lift_reason TEXT,
+  CHECK ((lifted_at IS NULL) = (lifted_by IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pauses_active ON pauses (scope_id) WHERE lifted_at IS NULL;
+
+-- `address` is lower-case: `a@b`, or `@b` for a whole domain. No workspace: all of them.
+CREATE TABLE suppressions (
+  id           BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+  address      TEXT NOT NULL,
+  workspace_id INTEGER REFERENCES scopes (id),
+  origin       TEXT NOT NULL,
+  ground       TEXT NOT NULL,
+  actor        TEXT NOT NULL,
+  created_at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX suppressions_address ON suppressions (address, ifnull(workspace_id, 0));
+
+-- What was answered under an idempotency key, kept longer than the message can live.
+CREATE TABLE idempotency (
+  workspace_id INTEGER NOT NULL REFERENCES scopes (id),
+  key          TEXT NOT NULL,
+  fingerprint  BLOB NOT NULL,
+  message_id   BLOB NOT NULL,
+  answer       TEXT NOT NULL,
+  kept_until_at INTEGER NOT NULL,
+  PRIMARY KEY (workspace_id, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_expiry ON idempotency (kept_until_at);
+
+-- Only the hash of a token is kept.
+CREATE TABLE tokens (
+  id           BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+  hash         BLOB NOT NULL UNIQUE,
+  name         TEXT NOT NULL,
+  workspace    TEXT NOT NULL,
+  created_at   INTEGER NOT NULL,
+  last_used_at INTEGER,
+  revoked_at   INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- The last known pair of governor time and boot clock.
+CREATE TABLE anchor (
+  one         INTEGER PRIMARY KEY CHECK (one = 1),
+  governed_us INTEGER NOT NULL,
+  boot_us     INTEGER NOT NULL,
+  boot_id     TEXT NOT NULL
+) STRICT;
+
+-- A final state is final: nothing leaves it.
+CREATE TRIGGER messages_final BEFORE UPDATE OF state ON messages
+  WHEN old.state IN ('accepted', 'bounced', 'failed', 'expired', 'suppressed', 'canceled')
+   AND new.state <> old.state
+  BEGIN SELECT raise(ABORT, 'a final state is final'); END;
