@@ -1,0 +1,128 @@
+"""Reads the whole book: one consistent policy, or every problem at once.
+
+It reads files and nothing else: whoever calls it decides what a book with problems means for the
+one in force. With no `[[member]]` the policy's `members` are empty and the caller takes the uid
+that runs the daemon for the owner.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailplaned.book import daemon, workspaces
+from mailplaned.book.across import across
+from mailplaned.book.daemon import UidOf
+from mailplaned.book.notices import notices
+from mailplaned.book.schema import DaemonFile, WorkspaceFile
+from mailplaned.book.shape import shaped
+from mailplaned.book.source import Source, parse
+from mailplaned.domain.policy import Member, Policy, Settings, Workspace
+
+DAEMON_FILE = "mailplane.toml"
+WORKSPACES = "workspaces"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A policy, or the problems that keep the book from being one."""
+
+    policy: Policy | None
+    problems: tuple[str, ...]
+
+
+def load(folder: Path, *, own_uid: int, uid_of: UidOf) -> Loaded:
+    """The book in `folder`; an empty or missing folder is a valid, empty book.
+
+    `own_uid` runs the daemon; it stays owner when the book's members leave this host without one.
+    """
+    problems: list[str] = []
+    contents = _read(folder, problems)
+    sources = []
+    for name, content in contents.items():
+        match parse(name, content):
+            case Source() as source:
+                sources.append(source)
+            case str() as problem:
+                problems.append(problem)
+    said: list[str] = []
+    described = _workspaces(sources, said)
+    # A file that could not be read may hold the workspace that a member refers to.
+    names = {*described, *(Path(name).stem for name in contents if name != DAEMON_FILE)}
+    settings, members = _daemon(sources, names, own_uid, uid_of, said)
+    problems += [problem for source in sources for problem in source.problems]
+    if problems:
+        return Loaded(policy=None, problems=tuple(sorted(problems, key=_file_and_line)))
+    policy = Policy(
+        hash=_hash(contents),
+        settings=settings,
+        members=members,
+        workspaces=described,
+        notices=tuple(said),
+    )
+    return Loaded(policy=policy, problems=())
+
+
+def _read(folder: Path, problems: list[str]) -> dict[str, bytes]:
+    """The files of the book by name, in order; an editor's hidden files are none."""
+    contents: dict[str, bytes] = {}
+    try:
+        found = [path for path in [folder / DAEMON_FILE] if path.exists() or path.is_symlink()]
+        found += sorted((folder / WORKSPACES).glob("[!.]*.toml"))
+    except OSError as fault:
+        problems.append(f"{folder}: file: can't be listed, {fault.strerror}; mend its permissions")
+        return contents
+    for path in found:
+        name = path.relative_to(folder).as_posix()
+        try:
+            contents[name] = path.read_bytes()
+        except OSError as fault:
+            problems.append(f"{name}: file: can't be read, {fault.strerror}; mend its permissions")
+    return contents
+
+
+def _workspaces(sources: list[Source], said: list[str]) -> dict[str, Workspace]:
+    files: list[tuple[Source, WorkspaceFile]] = []
+    for source in sources:
+        if source.name != DAEMON_FILE:
+            file = shaped(source, WorkspaceFile)
+            if file is not None:
+                files.append((source, file))
+    across(files)
+    described = {}
+    for source, file in files:
+        described[file.workspace.name] = workspaces.workspace(source, file)
+        said.extend(notices(source, file))
+    return described
+
+
+def _daemon(
+    sources: list[Source], names: set[str], own_uid: int, uid_of: UidOf, said: list[str]
+) -> tuple[Settings, tuple[Member, ...]]:
+    source = next((source for source in sources if source.name == DAEMON_FILE), None)
+    file = shaped(source, DaemonFile) if source else None
+    if source is None or file is None:
+        return Settings(), ()
+    people = daemon.people(source, file, uid_of, names)
+    said[:0] = daemon.notices(source, file, people.absent)
+    members = people.members
+    owned = any(member.role == "owner" for member in members)
+    if members and not owned and all(member.uid != own_uid for member in members):
+        members.append(Member(name="daemon", uid=own_uid, role="owner"))
+        said.append(f"{source.name}: no [[member]] on this host is owner; uid {own_uid} stays it")
+    return daemon.settings(source, file), tuple(members)
+
+
+def _hash(contents: dict[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name, content in sorted(contents.items()):
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def _file_and_line(problem: str) -> tuple[str, int]:
+    name, _, rest = problem.partition(": ")
+    line = rest.partition(":")[0].removeprefix("line ")
+    return name, int(line) if line.isdigit() else 0

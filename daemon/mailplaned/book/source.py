@@ -1,0 +1,167 @@
+"""One file of the book: its text, what TOML makes of it, and where in it a key stands."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+FILE_BYTES: Final = 4 * 1024 * 1024
+"""A larger file is not read; ten thousand mailboxes need about 2 MiB."""
+
+NOTHING: Final = object()
+"""There is no value to show."""
+
+Key = tuple[str | int, ...]
+"""The way to a value, e.g. `("mailbox", 2, "caps", 0, "limit")`."""
+
+_SYNTAX_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
+_COMMENT = re.compile(r"(?m)^[ \t]*#.*$")
+_SHOWN_CHARS: Final = 60
+
+
+@dataclass(slots=True)
+class Source:
+    """One file while it is checked. `problems` grows; `kept` is set by `shape`."""
+
+    name: str
+    text: str
+    raw: dict[str, Any]
+    problems: list[str] = field(default_factory=list)
+    kept: dict[Key, list[int]] = field(default_factory=dict)
+    """For a list that lost faulty items: the place that each remaining one has in the file."""
+
+    def problem(self, key: Key, wrong: str, advice: str, value: object = NOTHING) -> None:
+        """Note what is wrong with the value at `key`, counted in what `shape` left."""
+        self.raw_problem(self._in_file(key), wrong, advice, value)
+
+    def raw_problem(self, key: Key, wrong: str, advice: str, value: object = NOTHING) -> None:
+        """Note what is wrong with the value at `key`, counted as in the file."""
+        line = self._line(key, value)
+        where = f"{self.name}: line {line}" if line else self.name
+        shown = "" if value is NOTHING else f", {_shown(value)}"
+        self.problems.append(f"{where}: {self._spoken(key)}: {wrong}{shown}; {advice}")
+
+    def names(self, table: str, key: str) -> set[str]:
+        """The names that the items of `[[table]]` give, faulty items included.
+
+        References are checked against these, so that one fault is told once.
+        """
+        items = self.raw.get(table)
+        found = items if isinstance(items, list) else []
+        values = [item.get(key) for item in found if isinstance(item, dict)]
+        return {value for value in values if isinstance(value, str)}
+
+    def _in_file(self, key: Key) -> Key:
+        place: Key = ()
+        for part in key:
+            if isinstance(part, int) and place in self.kept:
+                part = self.kept[place][part]
+            place = (*place, part)
+        return place
+
+    def _spoken(self, key: Key) -> str:
+        """`mailbox[ana@acme.example].caps[0].limit`: items by their name where they have one."""
+        said = ""
+        node: Any = self.raw
+        for part in key:
+            node = _step(node, part)
+            if isinstance(part, str):
+                plain = re.fullmatch(r"[A-Za-z0-9_-]+", part)
+                said += ("." if said else "") + (part if plain else _shown(part))
+                continue
+            name = (node.get("name"), node.get("address")) if isinstance(node, dict) else ()
+            known = [text for text in name[::-1] if isinstance(text, str)]
+            said += f"[{_shown(known[0])[1:-1] if known else part}]"
+        return said or "file"
+
+    def _line(self, key: Key, value: object) -> int | None:
+        """The line of a key, found by searching the text: good enough to open an editor at."""
+        text = _COMMENT.sub(lambda match: " " * len(match[0]), self.text)
+        found = _section(text, key)
+        if found is None:
+            return None
+        start, end, rest = found
+        for part in rest:
+            if isinstance(part, int):
+                braces = [match.start() for match in re.finditer(r"\{", text[start:end])]
+                start += braces[part] if part < len(braces) else 0
+                continue
+            match = re.search(
+                rf"(?m)(?:^|[{{,\s\"'.])({re.escape(part)})[\"']?\s*=", text[start:end]
+            )
+            if match is None:
+                break
+            start += match.start(1)
+        if isinstance(value, str):
+            place = text.find(f'"{value}"', start, end)
+            start = place if place >= 0 else start
+        return text.count("\n", 0, start) + 1
+
+
+def parse(name: str, content: bytes) -> Source | str:
+    """The file as a Source; what is wrong with it when it is not TOML."""
+    if len(content) > FILE_BYTES:
+        return f"{name}: file: larger than {FILE_BYTES} bytes; split it"
+    try:
+        text = content.decode()
+        return Source(name, text, tomllib.loads(text))
+    except UnicodeDecodeError as fault:
+        line = content.count(b"\n", 0, fault.start) + 1
+        return f"{name}: line {line}: file: not UTF-8; save it as UTF-8"
+    except RecursionError:
+        return f"{name}: file: nested too deeply; the book needs a few levels only"
+    except ValueError as fault:  # TOMLDecodeError, and a number of too many digits
+        said = str(fault)
+        match = _SYNTAX_LINE.search(said)
+        where = f"line {match[1]}" if match else f"line {text.count(chr(10)) + 1}"
+        wrong = said[: match.start()] if match else said
+        return f"{name}: {where}: file: not TOML, {_shown(wrong)[1:-1]}; mend the syntax"
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Advice: the nearest valid name, else all of them when they are few."""
+    known = sorted(valid)
+    match = difflib.get_close_matches(name[:100], known, n=1)
+    if match:
+        return f'did you mean "{match[0]}"?'
+    if not known:
+        return "there is none to refer to yet"
+    return "use one of " + ", ".join(known) if len(known) <= 12 else "see the reference"
+
+
+def _shown(value: object) -> str:
+    """A value on one line, without control characters, cut to a readable length."""
+    text = ascii(value) if not isinstance(value, str) else repr(value)
+    text = '"' + text[1:-1] + '"' if isinstance(value, str) else text
+    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 2] + "…" + text[-1]
+
+
+def _step(node: Any, part: str | int) -> Any:
+    if isinstance(part, int):
+        return node[part] if isinstance(node, list) and part < len(node) else None
+    return node.get(part) if isinstance(node, dict) else None
+
+
+def _section(text: str, key: Key) -> tuple[int, int, Sequence[str | int]] | None:
+    """Start and end of the deepest `[table]` or `[[table]]` that holds `key`, and what is left."""
+    if not key:
+        return None
+    table = re.escape(str(key[0]))
+    if len(key) > 1 and isinstance(key[1], int):
+        heads = list(re.finditer(rf"(?m)^[ \t]*\[\[[ \t]*{table}[ \t]*\]\]", text))
+        if key[1] < len(heads):
+            after = heads[key[1]].end()
+            end = re.compile(rf"(?m)^[ \t]*\[(?!{table}\.)").search(text, after)
+            return heads[key[1]].start(), end.start() if end else len(text), key[2:]
+    for depth in (2, 1):
+        dotted = r"\.".join(rf"[\"']?{re.escape(str(part))}[\"']?" for part in key[:depth])
+        head = re.search(rf"(?m)^[ \t]*\[{dotted}\]", text)
+        if len(key) >= depth and head:
+            end = re.compile(r"(?m)^[ \t]*\[").search(text, head.end())
+            return head.start(), end.start() if end else len(text), key[depth:]
+    head = re.search(rf"(?m)^[ \t]*(?:\[\[?)?[ \t]*{table}\b", text)
+    return (head.start(), len(text), key[1:]) if head else None

@@ -1,0 +1,39 @@
+"""Single words of the book as values: durations, addresses, host:port. Their form was checked."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from mailplaned.domain.windows import DAY_US, HOUR_US, MINUTE_US, SECOND_US, WEEK_US
+
+_UNIT_US = {"s": SECOND_US, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US, "w": WEEK_US}
+
+
+def duration_us(text: str) -> int:
+    """Microseconds of `45s`, `30m`, `12h`, `3d`, `2w`."""
+    return int(text[:-1]) * _UNIT_US[text[-1]]
+
+
+def canonical(address: str) -> str:
+    """The address as caps are keyed on it: the domain in small letters, the rest as written."""
+    local, _, domain = address.rpartition("@")
+    return f"{local}@{domain.lower()}"
+
+
+def domain_of(address: str) -> str:
+    """The domain of an address, in small letters."""
+    return address.rpartition("@")[2].lower()
+
+
+def host_and_port(listen: str) -> tuple[str, int]:
+    """`127.0.0.1:7525` and `[::1]:7525` as host and port."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host can only be this one."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
