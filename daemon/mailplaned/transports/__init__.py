@@ -1,0 +1,1 @@
+"""The ways out: one module per kind of provider, and what they share."""

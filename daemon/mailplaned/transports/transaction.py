@@ -1,0 +1,169 @@
+"""One mail transaction: MAIL, each RCPT, DATA, the body, then the terminator by itself.
+
+Where it ends decides what may be believed: before the terminator left, the message was not sent;
+after it, only a reply tells. Nothing is retried and nothing is reset: a session whose transaction
+didn't reach its last reply is not used again.
+"""
+
+from __future__ import annotations
+
+from aiosmtplib.email import quote_address
+
+from mailplaned.domain.outcomes import (
+    Outcome,
+    RecipientReport,
+    Reply,
+    Report,
+    Stage,
+    classify,
+    most_hopeful,
+)
+from mailplaned.domain.policy import Account
+from mailplaned.ports import Envelope
+from mailplaned.transports.session import CLOSING, DONE, SEND_BODY, Ended, Session
+
+
+class Transaction:
+    """One envelope on one session."""
+
+    def __init__(self, session: Session, envelope: Envelope) -> None:
+        self._session = session
+        self._envelope = envelope
+        self._encoding = "utf-8" if envelope.utf8 else "ascii"
+        self._refused: dict[int, RecipientReport] = {}
+        self.unanswered = False
+        """The server hung up before it answered MAIL: it has seen nothing of this message."""
+        self.in_body = False
+        """The server may take what comes next for text of the message."""
+        self.complete = False
+        """The terminator was answered and the connection goes on."""
+
+    async def run(self) -> Report:
+        """Try once; every end is a Report."""
+        try:
+            await self._mail()
+            await self._recipients()
+            await self._data()
+            reply = await self._session.finish()
+        except Ended as end:
+            self.unanswered = end.hung_up and end.stage is Stage.MAIL
+            return self._report(end)
+        self.in_body = False
+        self.complete = reply.code // 100 in {2, 4, 5} and reply.code != CLOSING
+        return self._report(Ended(Stage.DOT, reply))
+
+    async def _mail(self) -> None:
+        envelope, offered = self._envelope, self._session.extensions
+        words = [b"MAIL", f"FROM:<{envelope.sender}>".encode(self._encoding)]
+        if "size" in offered:  # RFC 1870
+            words.append(b"SIZE=%d" % len(envelope.content))
+        if not envelope.content.isascii():  # RFC 6152 §3 forbids sending it unoffered
+            if "8bitmime" not in offered:
+                raise _unsupported(envelope.account, "8BITMIME")
+            words.append(b"BODY=8BITMIME")
+        if envelope.utf8:  # RFC 6531 §3.4
+            if "smtputf8" not in offered:
+                raise _unsupported(envelope.account, "SMTPUTF8")
+            words.append(b"SMTPUTF8")
+        reply = await self._command(Stage.MAIL, *words)
+        if not _done(reply):
+            raise Ended(Stage.MAIL, reply)
+
+    async def _recipients(self) -> None:
+        recipients = self._envelope.recipients
+        for index, address in enumerate(recipients):
+            word = f"TO:<{address}>".encode(self._encoding)
+            reply = await self._command(Stage.RCPT, b"RCPT", word)
+            if _done(reply):
+                continue
+            outcome = classify(Stage.RCPT, reply)
+            self._refused[index] = RecipientReport(address=address, outcome=outcome, reply=reply)
+            if reply.code == CLOSING:
+                raise Ended(Stage.RCPT, reply)
+        if len(self._refused) == len(recipients):
+            outcome = most_hopeful(report.outcome for report in self._refused.values())
+            reply = next(r.reply for r in self._refused.values() if r.outcome is outcome)
+            raise Ended(Stage.RCPT, reply, outcome)
+
+    async def _data(self) -> None:
+        session = self._session
+        reply = await session.command(Stage.DATA, b"DATA", timeout_s=session.timeouts.data)
+        if reply.code != SEND_BODY:
+            raise Ended(Stage.DATA, reply)
+        self.in_body = True
+        await session.body(dot_stuffed(self._envelope.content))
+
+    async def _command(self, stage: Stage, *words: bytes) -> Reply:
+        session = self._session
+        return await session.command(stage, *words, timeout_s=session.timeouts.command)
+
+    def _report(self, end: Ended) -> Report:
+        """Recipients refused by name keep their own answer; the rest share the message's end."""
+        recipients, outcome = self._envelope.recipients, end.outcome
+        shared = len(recipients) - len(self._refused)
+        if end.stage is not Stage.RCPT and shared > 1 and outcome is Outcome.REJECTED_RECIPIENT:
+            outcome = Outcome.REJECTED_MESSAGE  # it doesn't say whom
+        reports = tuple(
+            self._refused.get(index)
+            or RecipientReport(address=address, outcome=outcome, reply=end.reply)
+            for index, address in enumerate(recipients)
+        )
+        return Report(
+            outcome=outcome,
+            stage=end.stage,
+            reply=end.reply,
+            recipients=reports,
+            peer=peer_of(self._envelope.account),
+        )
+
+
+def fault_of(envelope: Envelope) -> str | None:
+    """What makes an envelope unfit for the wire, None when it's fit.
+
+    Admission promises all of this. It is checked again because these bytes are what a hostile
+    field would have to get through to become a second message (SMTP smuggling) or recipient.
+    """
+    if not envelope.recipients:
+        return "no recipient"
+    for address in (envelope.sender, *envelope.recipients):
+        if not _fit_address(address, utf8=envelope.utf8):
+            return f"address {address!a} can't be put on the wire unchanged"
+    if "" in envelope.recipients:
+        return "a recipient is empty"
+    content = envelope.content
+    if not content.endswith(b"\r\n"):
+        return "the message doesn't end in CRLF"
+    if not content.count(b"\r") == content.count(b"\n") == content.count(b"\r\n"):
+        return "the message has a bare CR or LF"
+    if b"\0" in content:
+        return "the message has a NUL"
+    return None
+
+
+def dot_stuffed(content: bytes) -> bytes:
+    """The content with a dot in front of each line that begins with one (RFC 5321 §4.5.2)."""
+    stuffed = content.replace(b"\r\n.", b"\r\n..")
+    return b"." + stuffed if stuffed.startswith(b".") else stuffed
+
+
+def peer_of(account: Account) -> str:
+    """Host and port, as evidence."""
+    return f"{account.host}:{account.port}"
+
+
+def _fit_address(address: str, *, utf8: bool) -> bool:
+    if not address.isprintable() or not (utf8 or address.isascii()):
+        return False
+    try:
+        return quote_address(address) == f"<{address}>"
+    except ValueError:
+        return False
+
+
+def _unsupported(account: Account, extension: str) -> Ended:
+    text = f"{account.host} doesn't offer {extension}, which this message needs"
+    return Ended(Stage.MAIL, Reply(text=text), Outcome.REJECTED_MESSAGE)
+
+
+def _done(reply: Reply) -> bool:
+    return reply.code // 100 == DONE // 100

@@ -1,0 +1,98 @@
+"""aiosmtplib's protocol, so far as a message body needs more than the library's own DATA.
+
+The library sends DATA, body and terminator in one go and forgets which of them a failure met. Here
+the terminator is a step of its own, for it divides "not sent" from "may have been sent".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from aiosmtplib.errors import SMTPServerDisconnected
+from aiosmtplib.protocol import SMTPProtocol
+
+TERMINATOR = b".\r\n"
+"""The end of a message whose last line is complete (RFC 5321 §4.1.1.4)."""
+
+CHUNK_BYTES = 64 * 1024
+"""How much is written between two looks at the connection; one time-out covers one chunk."""
+
+FAREWELL_S = 2.0
+"""How long a server may take to answer QUIT before its connection is cut."""
+
+
+class Wire(SMTPProtocol):
+    """One connection's two directions. Every write may raise SMTPServerDisconnected."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._running = loop
+        self._leaving: asyncio.TimerHandle | None = None
+        self._out_of_step = False
+        self.gone: asyncio.Future[None] = loop.create_future()
+        """Done when the socket is closed."""
+
+    @property
+    def in_step(self) -> bool:
+        """Connected, and nothing came that no command had asked for (a 421 on idling, say)."""
+        return self.is_connected and not self._buffer and not self._out_of_step
+
+    @property
+    def answered(self) -> bool:
+        """Whether a reply, or the end of the connection, waits to be read."""
+        return self._response_waiter is None or self._response_waiter.done()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a reply; what comes unasked marks the connection as not to be used again."""
+        if self._leaving is not None:
+            self.cut()
+            return
+        if not self._response_pending:
+            self._out_of_step = True
+        super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the socket is closed."""
+        super().connection_lost(exc)
+        if self._leaving is not None:
+            self._leaving.cancel()
+        if not self.gone.done():
+            self.gone.set_result(None)
+
+    async def write_body(self, body: bytes, timeout_s: float) -> None:
+        """Write a dot-stuffed body without its terminator; return when the kernel has taken it all.
+
+        Stops early when the server speaks or hangs up: look at `answered`. Raises TimeoutError when
+        a chunk isn't taken within `timeout_s`.
+        """
+        self._response_pending = True
+        if self.transport is None:
+            raise SMTPServerDisconnected("Connection lost")
+        # 1, since TLS transports read 0 as "always paused".
+        cast("asyncio.WriteTransport", self.transport).set_write_buffer_limits(high=1, low=0)
+        for start in range(0, len(body), CHUNK_BYTES):
+            self.write(body[start : start + CHUNK_BYTES])
+            if self._paused:
+                async with asyncio.timeout(timeout_s):
+                    await self._drain_helper()
+            if self.answered:
+                return
+
+    def terminate(self) -> bool:
+        """Write the terminator. False when the socket refused it: then no byte of it left."""
+        self._response_pending = True
+        self.write(TERMINATOR)
+        return self.is_connected
+
+    def leave(self) -> None:
+        """Say QUIT, and hang up at the answer or after a moment; never waits."""
+        if not self.is_connected:
+            return
+        self._leaving = self._running.call_later(FAREWELL_S, self.cut)
+        self.write(b"QUIT\r\n")
+
+    def cut(self) -> None:
+        """Hang up now; what is still to be written is dropped."""
+        if self.transport is not None:
+            cast("asyncio.WriteTransport", self.transport).abort()
