@@ -1,0 +1,102 @@
+"""`mailplane event` and `mailplane audit`: what happened, and who changed what."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+import click
+
+from mailplane_tui.cli.output import say, show_json
+from mailplane_tui.cli.session import UNREACHABLE, Failure, Noun, Session, pass_session
+
+_LAST: Final = 20
+"""Rows shown when no starting point is given."""
+
+_Row = dict[str, Any]
+
+
+@click.group(cls=Noun)
+def event() -> None:
+    """What happened to messages."""
+
+
+@click.group(cls=Noun)
+def audit() -> None:
+    """Who changed what."""
+
+
+@event.command("tail")
+@click.option("--after", type=int, metavar="CURSOR", help="Begin after this event.")
+@click.option("--follow", "-f", is_flag=True, help="Go on with new ones as they come.")
+@pass_session
+def tail_events(session: Session, after: int | None, *, follow: bool) -> None:
+    """Show the last events; with --json one object a line."""
+    _tail(session, "event", after, _event_line, follow=follow)
+
+
+@audit.command("tail")
+@click.option("--after", type=int, metavar="SEQ", help="Begin after this entry.")
+@click.option("--follow", "-f", is_flag=True, help="Go on with new ones as they come.")
+@pass_session
+def tail_audit(session: Session, after: int | None, *, follow: bool) -> None:
+    """Show the last audit entries; with --json one object a line."""
+    _tail(session, "audit", after, _audit_line, follow=follow)
+
+
+def _tail(
+    session: Session, log: str, after: int | None, line: Callable[[_Row], str], *, follow: bool
+) -> None:
+    path, place = ("/v1/events", "cursor") if log == "event" else ("/v1/audit", "seq")
+    live = _live(session, log) if follow else iter(())
+    next(live, None)  # the stream begins before the log is read: nothing falls between the two
+    found: Iterable[_Row] = session.items(path, after=after, workspace=session.workspace)
+    shown = 0
+    try:
+        for row in found if after is not None else deque(found, _LAST):
+            shown = row[place]
+            _show(session, row, line)
+        for row in live:
+            if row[place] > shown:
+                _show(session, row, line)
+    except KeyboardInterrupt:
+        return
+
+
+def _live(session: Session, log: str) -> Iterator[_Row]:
+    """An empty row once the stream has begun, then each new row of the log."""
+    import msgspec
+
+    from mailplane_wire.resources import LogAudit, LogEvent, Snapshot
+
+    with session.failing():
+        for _, message in session.client().stream(workspace=session.workspace):
+            if isinstance(message, Snapshot):
+                yield {}
+            elif isinstance(message, LogEvent) and log == "event":
+                yield msgspec.to_builtins(message.event)
+            elif isinstance(message, LogAudit) and log == "audit":
+                yield msgspec.to_builtins(message.entry)
+    raise Failure("the daemon closed the stream", UNREACHABLE)
+
+
+def _show(session: Session, row: _Row, line: Callable[[_Row], str]) -> None:
+    if session.as_json:
+        show_json(row)
+    else:
+        say(line(row))
+
+
+def _event_line(row: _Row) -> str:
+    parts = (row["at"], row["workspace"], row["kind"], row["mailbox"], row["recipient"])
+    return "  ".join(part for part in (*parts, row["message"], _detail(row)) if part)
+
+
+def _audit_line(row: _Row) -> str:
+    parts = (row["at"], row["workspace"], row["actor"], row["action"], row["target"])
+    return "  ".join(part for part in (*parts, _detail(row)) if part)
+
+
+def _detail(row: _Row) -> str:
+    return " ".join(f"{name}={value}" for name, value in row["detail"].items())

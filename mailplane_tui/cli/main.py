@@ -1,0 +1,106 @@
+"""The root of the command line: finds the verb, and turns every end into an exit code.
+
+0 done, 1 refused or failed, 2 wrong usage, 3 daemon not reachable, 4 not permitted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+import click
+
+from mailplane_tui.cli.output import complain
+from mailplane_tui.cli.session import Failure, Session, common_flags, pass_session
+
+VERBS: Final = {
+    "init": "setup",
+    "up": "daemon",
+    "down": "daemon",
+    "status": "daemon",
+    "demo": "demo",
+    "send": "send",
+    "preflight": "send",
+    "message": "message",
+    "mailbox": "mailbox",
+    "workspace": "workspace",
+    "domain": "listing",
+    "path": "listing",
+    "pause": "pause",
+    "suppression": "suppression",
+    "event": "logs",
+    "audit": "logs",
+    "ledger": "ledger",
+    "book": "book",
+    "token": "token",
+    "completion": "completion",
+}
+"""Each verb or noun and the file it is in; a file is imported when it is needed."""
+
+_USAGE: Final = 2
+
+
+class Root(click.Group):
+    """`mailplane` itself: it imports a verb only when that verb is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order of `VERBS`."""
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb of that name."""
+        del ctx
+        if cmd_name not in VERBS:
+            return None
+        module = import_module(f"mailplane_tui.cli.{VERBS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(
+    cls=Root,
+    params=common_flags(),
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="mailplane", message="mailplane %(version)s")
+@pass_session
+@click.pass_context
+def root(context: click.Context, session: Session) -> int | None:
+    """Send mail within its caps, and see it live. Without a verb: the dashboard."""
+    if context.invoked_subcommand is not None:
+        return None
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError("the dashboard needs a terminal; name a verb instead")
+    from mailplane_tui.app import run
+
+    return run(session.places(), workspace=session.workspace)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; the exit code."""
+    try:
+        code = root.main(arguments, "mailplane", standalone_mode=False)
+    except click.UsageError as fault:
+        command = fault.ctx.command_path if fault.ctx else "mailplane"
+        complain(f"{fault.format_message()} (see {command} --help)")
+        return _USAGE
+    except Failure as fault:
+        complain(fault.message)
+        return fault.code
+    except click.ClickException as fault:
+        complain(fault.format_message())
+        return fault.exit_code
+    except click.Abort:
+        complain("stopped")
+        return 1
+    except OSError as fault:
+        complain(f"{fault.filename}: {fault.strerror}" if fault.filename else str(fault.strerror))
+        return 1
+    except Exception as fault:  # noqa: BLE001 - a person gets a line, never a traceback
+        complain(f"a fault in mailplane: {type(fault).__name__}; please report it")
+        return 1
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,63 @@
+"""What the command line prints: text on standard output, one line on standard error.
+
+Everything that came from the daemon passes `scrub` or JSON's escapes before it is printed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+
+def say(text: str) -> None:
+    """One line for a person."""
+    from mailplane_tui.scrub import scrub
+
+    click.echo(scrub(text))
+
+
+def complain(text: str) -> None:
+    """One line on standard error."""
+    from mailplane_tui.scrub import scrub
+
+    click.echo(f"mailplane: {scrub(text, limit=4000)}", err=True)
+
+
+def show_json(value: Any) -> None:
+    """One JSON value on one line. All but ASCII is escaped, so nothing can steer a terminal."""
+    click.echo(json.dumps(value))
+
+
+def show_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Aligned columns under their heads; None is shown as `-`."""
+    from rich.cells import cell_len
+
+    from mailplane_tui.scrub import fit, scrub
+
+    lines = [list(heads), *([_cell(value, scrub) for value in row] for row in rows)]
+    widths = [max(cell_len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = [fit(cell, width) for cell, width in zip(line, widths, strict=True)]
+        click.echo("  ".join(padded).rstrip())
+
+
+def show_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Names and values, one pair a line."""
+    from mailplane_tui.scrub import scrub
+
+    for name, value in facts:
+        click.echo(f"{name:<14}{_cell(value, scrub)}".rstrip())
+
+
+def _cell(value: object, scrub: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, dict):
+        return json.dumps(value)
+    if isinstance(value, list):
+        return scrub(", ".join(str(item) for item in value)) or "-"
+    text: str = scrub(str(value))
+    return text

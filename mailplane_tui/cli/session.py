@@ -1,0 +1,158 @@
+"""What every verb shares: the common flags, the way to the daemon, and how a refusal ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from mailplane_wire.client import Client
+    from mailplane_wire.paths import Places
+    from mailplane_wire.problems import Problem
+
+REFUSED: Final = 1
+UNREACHABLE: Final = 3
+NOT_PERMITTED: Final = 4
+
+_PAGE: Final = 500
+"""Rows asked for at once when a verb wants all of them."""
+
+
+class Failure(click.ClickException):
+    """The end of a verb that did not do what it was asked: one line, and the exit code."""
+
+    def __init__(self, message: str, code: int = REFUSED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(slots=True)
+class Session:
+    """One call of the command line: its common flags, and the daemon they lead to."""
+
+    as_json: bool = False
+    yes: bool = False
+    workspace: str | None = None
+    socket: str | None = None
+    config: str | None = None
+    state: str | None = None
+
+    def places(self) -> Places:
+        """The folders and the socket in force."""
+        from mailplane_wire.paths import places
+
+        return places(self.config, self.state, self.socket)
+
+    def client(self, timeout_s: float = 30.0) -> Client:
+        """The client of the daemon's socket."""
+        from mailplane_wire.client import Client
+
+        return Client(self.places().socket, timeout_s=timeout_s)
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Turn the client's exceptions into Failure."""
+        from mailplane_wire.client import DaemonUnreachable, Refused
+
+        try:
+            yield
+        except Refused as fault:
+            raise self.refusal(fault.problem) from fault
+        except DaemonUnreachable as fault:
+            raise Failure(str(fault), UNREACHABLE) from fault
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The daemon's reply as plain JSON values. Raises Failure."""
+        with self.failing():
+            return self.client().call(method, path, body)
+
+    def items(self, path: str, *, after: object = None, **query: object) -> Iterator[Any]:
+        """Every row of a list after a cursor, page by page. Raises Failure."""
+        while True:
+            page = self.call("GET", address(path, **query, after=after, limit=_PAGE))
+            yield from page["items"]
+            after = page["next"]
+            if after is None:
+                return
+
+    def refusal(self, problem: Problem) -> Failure:
+        """The failure that a problem ends in; with `--json` its line is the problem itself."""
+        import msgspec
+
+        plain = msgspec.to_builtins(problem)
+        code = NOT_PERMITTED if problem.code == "not-permitted" else REFUSED
+        return Failure(json.dumps(plain) if self.as_json else spoken(plain), code)
+
+    def confirm(self, question: str) -> None:
+        """Go on only when the operator agrees, by `--yes` or at the terminal."""
+        if self.yes:
+            return
+        if not sys.stdin.isatty():
+            raise Failure(f"{question} Say so with --yes; there is no terminal to ask at")
+        click.confirm(question, abort=True, err=True)
+
+
+def spoken(problem: dict[str, Any]) -> str:
+    """A problem on one line: what, why, and each faulty field."""
+    fields = [f"{fault['field']}: {fault['reason']}" for fault in problem.get("errors", ())]
+    said = "; ".join([problem["detail"] or problem["title"], *fields])
+    wait_s = problem.get("retry_after_s")
+    return said if wait_s is None else f"{said} (try again in {wait_s} s)"
+
+
+def address(path: str, **query: object) -> str:
+    """A path with the parts of `query` that are given."""
+    from urllib.parse import urlencode
+
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def part(text: str) -> str:
+    """One part of a path, quoted."""
+    from urllib.parse import quote
+
+    return quote(text, safe="")
+
+
+class Verb(click.Command):
+    """A command that takes the common flags, wherever they stand on the line."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += common_flags()
+
+
+class Noun(click.Group):
+    """A group of verbs."""
+
+    command_class = Verb
+
+
+def common_flags() -> list[click.Parameter]:
+    """`--json --workspace --socket --config --state --yes`; each sets its field of the session."""
+    return [
+        _flag("--json", "as_json", "Answer in JSON.", is_flag=True),
+        _flag("--workspace", "workspace", "The workspace that is meant.", metavar="NAME"),
+        _flag("--socket", "socket", "The daemon's socket.", metavar="PATH"),
+        _flag("--config", "config", "The folder of the book.", metavar="DIR"),
+        _flag("--state", "state", "The folder of the daemon's state.", metavar="DIR"),
+        _flag("--yes", "yes", "Don't ask.", is_flag=True),
+    ]
+
+
+def _flag(name: str, field: str, text: str, **kwargs: Any) -> click.Option:
+    def keep(context: click.Context, _: click.Parameter, value: Any) -> None:
+        if value:
+            setattr(context.ensure_object(Session), field, value)
+
+    return click.Option([name, field], help=text, expose_value=False, callback=keep, **kwargs)
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
