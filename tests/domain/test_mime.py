@@ -217,6 +217,7 @@ def test_a_header_block_with_a_foreign_line_is_refused(content: bytes) -> None:
         (b"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n\r\nb\r\n", "does not end"),
         (b"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nb\r\n--a--\r\n", "malformed"),
         (b'Content-Type: Multipart/x;\r\n Boundary="a b"\r\n\r\n--a b\r\n\r\n--a b--\r\n', None),
+        (b"Content-Type: multipart/x; boundary=a\r\n\r\n--a\r\n--a--\r\n", "does not end"),
         (b"Content-Type: a/b\r\nContent-type: multipart/x\r\n\r\n", "two Content-Type"),
         (
             b"Content-Type: multipart/mixed; boundary=a\r\n\r\n"

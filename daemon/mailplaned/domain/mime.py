@@ -177,7 +177,7 @@ def _split_multipart(entity: bytes, kind: bytes) -> list[bytes] | str:
     if named is None:
         return "has a multipart without a boundary"
     boundary = (named[1] or named[2]).rstrip()
-    delimiter = re.compile(rb"\r\n--" + re.escape(boundary) + rb"(--)?[ \t]*+(?=\r\n|\Z)")
+    delimiter = re.compile(rb"\r\n--" + re.escape(boundary) + rb"(--)?[ \t]*+(?:\r\n|\Z)")
     start: int | None = None
     parts: list[bytes] = []
     for found in delimiter.finditer(entity, entity.find(b"\r\n\r\n") + 2):
@@ -187,7 +187,7 @@ def _split_multipart(entity: bytes, kind: bytes) -> list[bytes] | str:
             return parts or "has a multipart without parts"
         if len(parts) > PART_COUNT:
             return f"has more than {PART_COUNT} parts"
-        start = found.end() + 2
+        start = found.end()
     return "has a multipart that does not end" if start else "has a multipart without parts"
 
 

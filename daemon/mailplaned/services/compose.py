@@ -272,7 +272,7 @@ def _headers(draft: Draft, faults: list[FieldFault]) -> list[mime.Field]:
         if fault is None:
             fields.append((name, encode_text(name, value)))
         else:
-            shown = name[:HEADER_NAME_CHARACTERS].encode("ascii", "backslashreplace").decode()
+            shown = name[:HEADER_NAME_CHARACTERS].encode("unicode_escape").decode()
             faults.append(FieldFault(field=f"headers.{shown}", reason=fault))
     return fields
 

@@ -39,6 +39,7 @@ _DATE = re.compile(
 """RFC 5322 3.3, without comments and two-digit years."""
 
 _EMPTY_GROUP = re.compile(r'[^,<>@":;]*: *;')
+_UNBALANCED = ('"', "<")
 _LIST_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|<[^<>]*>|,|[^",<]+|.')
 
 
@@ -159,12 +160,15 @@ def _addresses(name: str, value: str) -> list[str]:
     value = value.replace("\t", " ")
     if _EMPTY_GROUP.fullmatch(value):
         return []
-    texts = [""]
-    for piece in _LIST_PIECE.findall(value):
-        if piece == ",":
-            texts.append("")
-        else:
-            texts[-1] += piece
+    texts: list[str] = []
+    start = 0
+    for piece in _LIST_PIECE.finditer(value):
+        if piece[0] == ",":
+            texts.append(value[start : piece.start()])
+            start = piece.end()
+        elif piece[0] in _UNBALANCED:
+            raise BadRaw(f"header {name} has an unbalanced quote or bracket")
+    texts.append(value[start:])
     try:
         return [parse_address(text).address for text in texts if text.strip(" ")]
     except BadAddress as error:
