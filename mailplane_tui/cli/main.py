@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = root.main(arguments, "mailplane", standalone_mode=False)
     except click.UsageError as fault:
         command = fault.ctx.command_path if fault.ctx else "mailplane"
-        complain(f"{fault.format_message()} (see {command} --help)")
+        complain(f"{fault.format_message().rstrip('.')} (see {command} --help)")
         return _USAGE
     except Failure as fault:
         complain(fault.message)

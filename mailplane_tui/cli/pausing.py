@@ -14,9 +14,7 @@ def pause_scope(noun: Noun, collection: str, metavar: str, what: str) -> None:
     @noun.command("pause", help=f"Stop new attempts of {what} until it is resumed.")
     @click.argument("name", metavar=metavar)
     @click.option("--reason", required=True, help="Why; it is kept in the audit log.")
-    @click.option(
-        "--until", metavar="TIME", help="When it ends by itself, such as 2026-12-01T08:00:00Z."
-    )
+    @click.option("--until", metavar="TIME", help="Until then, such as 2026-12-01T08:00:00Z.")
     @pass_session
     def pause(session: Session, name: str, reason: str, until: str | None) -> None:
         body = {"reason": reason} | ({"until": until} if until else {})

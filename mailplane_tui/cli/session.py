@@ -45,9 +45,13 @@ class Session:
 
     def places(self) -> Places:
         """The folders and the socket in force."""
+        import warnings
+
         from mailplane_wire.paths import places
 
-        return places(self.config, self.state, self.socket)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # platformdirs warns of its own guess at a folder
+            return places(self.config, self.state, self.socket)
 
     def client(self, timeout_s: float = 30.0) -> Client:
         """The client of the daemon's socket."""
@@ -133,6 +137,10 @@ class Noun(click.Group):
     """A group of verbs."""
 
     command_class = Verb
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.no_args_is_help = False  # one line says so
 
 
 def common_flags() -> list[click.Parameter]:

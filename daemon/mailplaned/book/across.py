@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mailplaned.book.schema import WorkspaceFile
 from mailplaned.book.source import Key, Source
-from mailplaned.book.words import canonical, domain_of
+from mailplaned.book.words import canonical
+from mailplaned.services.addresses import domain_of
 
 
 def across(files: list[tuple[Source, WorkspaceFile]]) -> None:

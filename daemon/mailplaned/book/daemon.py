@@ -80,7 +80,7 @@ def notices(source: Source, file: DaemonFile, absent: list[str]) -> list[str]:
 
 
 def _uid(source: Source, key: Key, table: MemberTable, uid_of: UidOf) -> int | None:
-    if (table.uid is None) == (table.unix_user is None):
+    if source.has((*key, "uid")) == source.has((*key, "unix_user")):
         source.problem(key, "needs either unix_user or uid", "give one of the two")
         return table.uid
     if table.unix_user is None:

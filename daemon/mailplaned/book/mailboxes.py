@@ -5,9 +5,10 @@ from __future__ import annotations
 from mailplaned.book.parts import caps, one_each
 from mailplaned.book.schema import MailboxTable, PaceTable, RampTable, WorkspaceFile
 from mailplaned.book.source import Key, Source, nearest
-from mailplaned.book.words import canonical, domain_of, duration_us
+from mailplaned.book.words import canonical, duration_us, fault_of
 from mailplaned.domain.policy import Cap, Mailbox, Pace, Ramp
 from mailplaned.domain.windows import DAY_US, MINUTE_US, Per
+from mailplaned.services.addresses import domain_of
 
 
 def mailboxes(source: Source, file: WorkspaceFile, workloads: set[str]) -> list[Mailbox]:
@@ -17,6 +18,11 @@ def mailboxes(source: Source, file: WorkspaceFile, workloads: set[str]) -> list[
     found = []
     for index, table in enumerate(file.mailbox):
         key: Key = ("mailbox", index)
+        address = canonical(table.address)
+        fault = fault_of(table.address)
+        if fault is not None:
+            advice = "write an address such as ana@acme.example"
+            source.problem((*key, "address"), fault, advice, table.address)
         if table.account not in accounts:
             advice = nearest(table.account, accounts)
             source.problem((*key, "account"), "unknown account", advice, table.account)
@@ -24,9 +30,9 @@ def mailboxes(source: Source, file: WorkspaceFile, workloads: set[str]) -> list[
         _check_shares(source, key, table, own, workloads)
         found.append(
             Mailbox(
-                address=canonical(table.address),
+                address=address,
                 workspace=file.workspace.name,
-                domain=domain_of(table.address),
+                domain=domain_of(address),
                 account=table.account,
                 name=table.name,
                 caps=own,
@@ -55,7 +61,7 @@ def _check_shares(
 
 
 def _ramp(source: Source, key: Key, table: RampTable) -> Ramp:
-    steps = table.start is not None and table.step is not None
+    steps = source.has((*key, "start")) and source.has((*key, "step"))
     stepped = (table.start, table.step, table.every, table.until)
     if table.table is not None:
         if any(value is not None for value in stepped):

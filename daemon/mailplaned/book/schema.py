@@ -17,7 +17,6 @@ from mailplaned.domain.windows import Kind, Per
 
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*"
-_ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _END = r"$(?!\n)"  # `$` alone also matches in front of a final line feed
 
 Name = Annotated[
@@ -41,16 +40,8 @@ Duration = Annotated[
         description='a duration such as "45s", "30m", "12h", "3d", "2w"',
     ),
 ]
-Address = Annotated[
-    str,
-    Meta(
-        # RFC 5321 4.5.3.1.1: a local part has at most 64 octets.
-        pattern=rf"^(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_DOMAIN}{_END}",
-        max_length=254,
-        description="a mail address such as ana@acme.example; an international domain in its "
-        "xn-- form",
-    ),
-]
+Address = Annotated[str, Meta(max_length=320, description="a mail address")]
+"""Its form is judged by `mailplaned.services.addresses`, as that of every other address."""
 DomainName = Annotated[
     str,
     Meta(

@@ -45,6 +45,13 @@ class Source:
         shown = "" if value is NOTHING else f", {_shown(value)}"
         self.problems.append(f"{where}: {self._spoken(key)}: {wrong}{shown}; {advice}")
 
+    def has(self, key: Key) -> bool:
+        """Whether the file gives a value at `key`, a faulty one included."""
+        node: Any = self.raw
+        for part in self._in_file(key):
+            node = _step(node, part)
+        return node is not None
+
     def names(self, table: str, key: str) -> set[str]:
         """The names that the items of `[[table]]` give, faulty items included.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from mailplaned.domain.windows import DAY_US, HOUR_US, MINUTE_US, SECOND_US, WEEK_US
+from mailplaned.services.addresses import BadAddress, parse_address
 
 _UNIT_US = {"s": SECOND_US, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US, "w": WEEK_US}
 
@@ -15,14 +16,20 @@ def duration_us(text: str) -> int:
 
 
 def canonical(address: str) -> str:
-    """The address as caps are keyed on it: the domain in small letters, the rest as written."""
-    local, _, domain = address.rpartition("@")
-    return f"{local}@{domain.lower()}"
+    """The address as caps are keyed on it; as it stands when it is no plain mail address."""
+    try:
+        found = parse_address(address)
+    except BadAddress:
+        return address
+    return address if found.display else found.address
 
 
-def domain_of(address: str) -> str:
-    """The domain of an address, in small letters."""
-    return address.rpartition("@")[2].lower()
+def fault_of(address: str) -> str | None:
+    """Why a text is not one plain mail address; None when it is one."""
+    try:
+        return "must be the address alone" if parse_address(address).display else None
+    except BadAddress as fault:
+        return fault.reason
 
 
 def host_and_port(listen: str) -> tuple[str, int]:

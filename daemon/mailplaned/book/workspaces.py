@@ -92,12 +92,12 @@ def _accounts(source: Source, file: WorkspaceFile) -> Iterable[Account]:
 
 
 def _check_relay(source: Source, key: Key, table: AccountTable) -> None:
-    if table.host is None:
+    if not source.has((*key, "host")):
         source.problem(key, '"host" is missing', "an smtp account needs the relay's host")
-    elif table.tls is Tls.NONE and not is_loopback(table.host):
+    elif table.host and table.tls is Tls.NONE and not is_loopback(table.host):
         wrong = "mail and password would leave this host in clear"
         source.problem((*key, "tls"), wrong, 'use "starttls" or "implicit"', table.tls.value)
-    if (table.username is None) != (table.secret is None):
+    if source.has((*key, "username")) != source.has((*key, "secret")):
         advice = "give both, or neither to send without a log-in"
         source.problem(key, "username and secret go together", advice)
 
