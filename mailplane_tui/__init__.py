@@ -1,0 +1,1 @@
+"""The front ends: the dashboard and the command line. Imports nothing."""

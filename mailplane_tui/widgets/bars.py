@@ -1,0 +1,186 @@
+"""The lines around the list: truth bar, tabs, status, explanation and keys."""
+
+from __future__ import annotations
+
+from textual.events import Click
+
+from mailplane_tui.actions import Danger, footer_for, key_text, refusal
+from mailplane_tui.glyphs import STATE_ROLES
+from mailplane_tui.lines import Line, Role, Span, line, plain, spread, width_of
+from mailplane_tui.model import Link
+from mailplane_tui.scrub import scrub
+from mailplane_tui.widgets.painted import Lines
+
+_WIDE = 110
+
+
+class TruthBar(Lines):
+    """Line 1: whose numbers these are, how fresh, and how much is wrong."""
+
+    def compose_lines(self, width: int) -> list[Line]:
+        """One line; the link comes before everything else on its right."""
+        model, text = self.dashboard.model, self.dashboard.format
+        left: list[str | Span] = [("mailplane ", Role.STRONG)]
+        if self.dashboard.title_note:
+            left.append((f"{scrub(self.dashboard.title_note, 20)} ", Role.NEAR))
+        left.extend(self._workspace())
+        if width >= _WIDE and model.actor:
+            left.append((f"   {scrub(model.actor, 40)}, {scrub(model.role, 20)}", Role.DIM))
+        if self.dashboard.readonly:
+            left.append(("  read-only", Role.NEAR))
+        clock = text.local(model.now) if model.now else None
+        right: list[str | Span] = [*self._link(), *self._counts()]
+        if clock and model.link is not Link.OFFLINE:
+            right.append(f"  {clock:%H:%M:%S}" + (f" {clock:%Z}" if width >= _WIDE else ""))
+        return [spread(line(" ", *left), line(*right, " "), width)]
+
+    def _workspace(self) -> Line:
+        model = self.dashboard.model
+        if not model.workspaces:
+            return line(("(no workspace yet)", Role.DIM))
+        if model.workspace is None:
+            return line((f" all ({len(model.workspaces)}) ", Role.TITLE))
+        names = list(model.workspaces)
+        place = names.index(model.workspace) + 1 if model.workspace in names else 0
+        name = scrub(model.workspace, 40)
+        return line((f" {name} ", Role.TITLE), (f"({place}/{len(names)})", Role.DIM))
+
+    def _link(self) -> Line:
+        model, glyphs = self.dashboard.model, self.dashboard.format.glyphs
+        age = model.age_s or 0.0
+        match model.link:
+            case Link.NEVER:
+                return line((f"{glyphs.lost} not connected", Role.ERROR))
+            case Link.LIVE:
+                return line((f"{glyphs.live} live {age:.1f}s", Role.DIM))
+            case Link.LATE:
+                return line((f"{glyphs.live} late {age:.0f}s", Role.NEAR))
+            case Link.OFFLINE:
+                since = f"{int(age) // 60}:{int(age) % 60:02d}"
+                retry = model.retry_in_s
+                again = f", retry in {retry:.0f}s" if retry is not None else ""
+                at = f"{self.dashboard.format.local(model.now):%H:%M:%S}" if model.now else ""
+                return line(
+                    (f"{glyphs.lost} OFFLINE {since}{again}", Role.ERROR),
+                    (f"  data as of {at}", Role.NEAR),
+                )
+
+    def _counts(self) -> Line:
+        model = self.dashboard.model
+        if model.link in (Link.NEVER, Link.OFFLINE):
+            return ()
+        count = model.count
+        pieces: list[Span] = []
+        for state, word in (("held", "held"), ("error", "err"), ("paused", "paused")):
+            if number := count.states[state]:
+                pieces.append((f"  {word} {number}", STATE_ROLES[state]))
+        if count.unknown:
+            pieces.append((f"  unknown {count.unknown}", Role.UNKNOWN))
+        pieces.append((f"  queue {count.waiting}", Role.TEXT))
+        return tuple(pieces)
+
+
+class Tabs(Lines):
+    """Line 2: the views and their digits."""
+
+    def compose_lines(self, width: int) -> list[Line]:
+        """One line; the view in front stands in brackets."""
+        del width
+        return [tuple((piece, role) for piece, role, _ in self._tabs())]
+
+    def _tabs(self) -> list[tuple[str, Role, str]]:
+        shown = self.dashboard.main.shown
+        return [
+            (f"[{spec.key} {spec.title}] ", Role.STRONG, spec.id)
+            if spec.id == shown
+            else (f" {spec.key} {spec.title}  ", Role.DIM, spec.id)
+            for spec in self.dashboard.views
+        ]
+
+    def on_click(self, event: Click) -> None:
+        """Show the view whose tab was clicked."""
+        end = 0
+        for text, _, view in self._tabs():
+            end += len(text)
+            if event.x < end:
+                self.dashboard.main.show_view(view)
+                return
+
+
+class StatusLine(Lines):
+    """Line 3: the offline banner, else a fault of the book, else what the view says of itself."""
+
+    def compose_lines(self, width: int) -> list[Line]:
+        """One line."""
+        del width
+        model = self.dashboard.model
+        if model.link is Link.OFFLINE:
+            fault = scrub(model.fault or "the daemon fell silent", 200)
+            return [line((f" ! {fault}. View only until it is back.  R retry now", Role.ERROR))]
+        if model.book and model.book.problems:
+            first = scrub(model.book.problems[0], 200)
+            return [line((f" ! book not applied, the last good one stays: {first}", Role.HELD))]
+        return [self.dashboard.main.view.status()]
+
+
+class ExplainStrip(Lines):
+    """Three lines on what is under the cursor."""
+
+    DEFAULT_CSS = "ExplainStrip { height: 4; }"
+
+    def compose_lines(self, width: int) -> list[Line]:
+        """A rule, then what the view in front has to say."""
+        rule = self.dashboard.format.glyphs.rule * width
+        return [line((rule, Role.DIM)), *self.dashboard.main.view.explain(width)]
+
+
+class KeyBar(Lines):
+    """The last line: keys of the view in front; dim where they can't be used now."""
+
+    def __init__(self, view: str | None = None) -> None:
+        super().__init__()
+        self._view = view
+
+    def compose_lines(self, width: int) -> list[Line]:
+        """As many keys as fit; command and help always do."""
+        keys = self._keys()
+        last = [keys.pop() for _ in range(min(3, len(keys)))][::-1]
+        room = width - 1 - sum(width_of(spans) for _, spans in last)
+        shown: list[Span] = [(" ", Role.TEXT)]
+        for _, spans in keys:
+            room -= width_of(spans)
+            if room < 0:
+                break
+            shown.extend(spans)
+        return [(*shown, *(span for _, spans in last for span in spans))]
+
+    def _keys(self) -> list[tuple[str, Line]]:
+        dashboard = self.dashboard
+        model = dashboard.model
+        keys: list[tuple[str, Line]] = []
+        for action in footer_for(self._view or dashboard.main.shown):
+            refused = action.danger is not Danger.VIEW and refusal(
+                action,
+                role=model.role,
+                readonly=dashboard.readonly,
+                offline=model.link in (Link.NEVER, Link.OFFLINE),
+                workspace=model.workspace,
+            )
+            if action.id == "undo" and model.undo is None:
+                continue
+            key = key_text(action.keys[0], ascii_only=dashboard.format.glyphs.ascii_only)
+            roles = (Role.DIM, Role.DIM) if refused else (Role.KEY, Role.TEXT)
+            keys.append((action.id, line((key, roles[0]), (f" {action.label}  ", roles[1]))))
+        return keys
+
+    def on_click(self, event: Click) -> None:
+        """Do the action that was clicked."""
+        end = 1
+        shown = plain(self.compose_lines(self.size.width)[0])
+        for action, spans in self._keys():
+            if plain(spans) not in shown:
+                continue
+            end += width_of(spans)
+            if event.x < end:
+                self.dashboard.act(action)
+                return
