@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import re
 from email import message_from_bytes, policy
 from email.message import EmailMessage, Message
@@ -274,6 +275,14 @@ def test_text_survives_encoding_folding_and_another_parser(text: str) -> None:
     if not text.isascii():
         message = message_from_bytes(lines + b"\r\n", policy=policy.default)
         assert str(message["Subject"]).strip() == text.strip(" \t").strip()
+
+
+@given(st.text("é中😀", min_size=20, max_size=200))
+def test_each_encoded_word_holds_whole_characters(text: str) -> None:
+    words = encode_text("Subject", text).split(" ")
+    assert all(len(word) <= 75 for word in words)
+    alone = [base64.b64decode(word[10:-2]).decode() for word in words]
+    assert "".join(alone) == text
 
 
 @given(st.text("a b\t", min_size=1, max_size=600))
