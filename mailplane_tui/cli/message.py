@@ -16,7 +16,7 @@ def message() -> None:
 
 
 @message.command("list")
-@click.option("--state", help="Only messages in this state.")
+@click.option("--in", "state", metavar="STATE", help="Only messages in this state.")
 @click.option("--mailbox", metavar="ADDRESS", help="Only those of this mailbox.")
 @click.option("--recipient", metavar="ADDRESS", help="Only those to this recipient.")
 @click.option("--after", metavar="CURSOR", help="The page after this cursor.")
