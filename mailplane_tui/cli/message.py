@@ -73,10 +73,12 @@ def show(session: Session, message_id: str) -> None:
 
 @message.command()
 @click.argument("message_id", metavar="ID")
+@click.option("--reason", required=True, help="Why; it is kept in the audit log.")
 @pass_session
-def cancel(session: Session, message_id: str) -> None:
+def cancel(session: Session, message_id: str, reason: str) -> None:
     """Cancel a message that has not left yet."""
-    _told(session, session.call("POST", f"/v1/messages/{part(message_id)}/cancel"), "canceled")
+    reply = session.call("POST", f"/v1/messages/{part(message_id)}/cancel", {"reason": reason})
+    _told(session, reply, "canceled")
 
 
 @message.command()

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mailplane_tui.cli.output import say, show_json, show_table
-from mailplane_tui.cli.session import Noun, Session, pass_session
+from mailplane_tui.cli.session import Noun, Session, part, pass_session
 
 
 @click.group(cls=Noun)
@@ -24,7 +24,10 @@ def add(session: Session, address: str, ground: str) -> None:
 
     Without --workspace it holds for all of them.
     """
-    made = session.call("POST", "/v1/suppressions", _body(session, address, ground=ground))
+    body: dict[str, Any] = {"address": address, "ground": ground}
+    if session.workspace is not None:
+        body["workspace"] = session.workspace
+    made = session.call("POST", "/v1/suppressions", body)
     if session.as_json:
         show_json(made)
         return
@@ -34,16 +37,18 @@ def add(session: Session, address: str, ground: str) -> None:
 
 
 @suppression.command()
-@click.argument("address")
+@click.argument("suppression_id", metavar="ID")
+@click.option("--reason", required=True, help="Why; it is kept in the audit log.")
 @pass_session
-def remove(session: Session, address: str) -> None:
-    """Mail to ADDRESS may begin again."""
-    session.confirm(f"Let mail to {address} begin again?")
-    reply = session.call("DELETE", "/v1/suppressions", _body(session, address))
+def remove(session: Session, suppression_id: str, reason: str) -> None:
+    """Lift a suppression; check shows its ID."""
+    session.confirm(f"Lift {suppression_id}? Mail to that recipient may begin again.")
+    path = f"/v1/suppressions/{part(suppression_id)}"
+    reply = session.call("DELETE", path, {"reason": reason})
     if session.as_json:
         show_json(reply)
     else:
-        say(f"no longer suppressed: {address}")
+        say(f"no longer suppressed: {reply['address']}")
 
 
 @suppression.command()
@@ -51,9 +56,9 @@ def remove(session: Session, address: str) -> None:
 @pass_session
 def check(session: Session, addresses: tuple[str, ...]) -> None:
     """Show which of ADDRESSES are suppressed."""
-    body = {"addresses": list(addresses)}
+    body: dict[str, Any] = {"addresses": list(addresses)}
     if session.workspace is not None:
-        body["workspace"] = session.workspace  # type: ignore[assignment]
+        body["workspace"] = session.workspace
     reply = session.call("POST", "/v1/suppressions/check", body)
     if session.as_json:
         show_json(reply)
@@ -72,14 +77,10 @@ def list_suppressions(session: Session) -> None:
         _show(found)
 
 
-def _body(session: Session, address: str, **more: str) -> dict[str, Any]:
-    scope = {} if session.workspace is None else {"workspace": session.workspace}
-    return {"address": address, **scope, **more}
-
-
 def _show(found: list[dict[str, Any]]) -> None:
     rows = (
         (
+            row["id"],
             row["address"],
             row["workspace"] or "(all)",
             row["origin"],
@@ -89,4 +90,4 @@ def _show(found: list[dict[str, Any]]) -> None:
         )
         for row in found
     )
-    show_table(("ADDRESS", "WORKSPACE", "ORIGIN", "GROUND", "BY", "SINCE"), rows)
+    show_table(("ID", "ADDRESS", "WORKSPACE", "ORIGIN", "GROUND", "BY", "SINCE"), rows)
