@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-from collections.abc import AsyncIterator
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,7 +15,6 @@ from mailplaned.book.load import Loaded, load
 from mailplaned.book.schema import WorkspaceFile
 from mailplaned.book.shape import shaped
 from mailplaned.book.source import Source
-from mailplaned.book.watch import changes
 from mailplaned.domain.policy import Cap, Counts, Member, Pace, Policy, Ramp, Tls
 from mailplaned.domain.windows import HOUR_US, SECOND_US, Kind, Per
 
@@ -382,28 +379,3 @@ _keys = st.sampled_from(["workspace", "name", "account", "mailbox", "caps", "sha
 def test_any_tree_is_either_typed_or_has_problems(tree: dict[str, object]) -> None:
     source = Source("x.toml", "", tree)
     assert shaped(source, WorkspaceFile) is not None or source.problems
-
-
-async def _next(told: AsyncIterator[None]) -> None:
-    await asyncio.wait_for(anext(told), 8)
-
-
-@pytest.mark.parametrize("exists", [True, False])
-async def test_a_change_of_the_book_is_told(tmp_path: Path, exists: bool) -> None:
-    folder = tmp_path / "config"
-    if exists:
-        book(folder)
-    stop = asyncio.Event()
-    told = changes(folder, stop)
-    await _next(told)  # watching has begun
-    if not exists:
-        book(folder)
-        await _next(told)
-        await _next(told)  # watching the folder itself has begun
-    draft = folder / "workspaces" / "beta.tmp"
-    draft.write_text(MINIMAL)
-    draft.rename(folder / "workspaces" / "beta.toml")
-    await _next(told)
-    assert policy_of(folder).mailbox("kim@beta.example") is not None
-    stop.set()
-    assert [item async for item in told] == []
