@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import warnings
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -103,7 +104,9 @@ class Provider:
     ) -> AuthResult:
         """Check a login and write it down with whether it came through TLS."""
         assert isinstance(data, LoginPassword)
-        self.logins.append((mechanism, session.ssl is not None))
+        assert server.transport is not None
+        encrypted = server.transport.get_extra_info("ssl_object") is not None
+        self.logins.append((mechanism, encrypted))
         if AUTH in self.says:
             return AuthResult(success=False, handled=False, message=self.says[AUTH])
         good = (self.users or {}).get(data.login.decode()) == data.password.decode()
@@ -131,8 +134,9 @@ class _Conversation(SMTP):
             self.transport.abort()
 
     async def ended(self) -> None:
-        """Return when the connection's task is over."""
+        """End the connection's task; after a failed handshake nothing else does."""
         if self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()
             await asyncio.wait([self._handler_coroutine])
 
 
@@ -149,15 +153,17 @@ async def provider(
     the = Provider(users)
 
     def conversation() -> _Conversation:
-        connection = _Conversation(
-            the,
-            enable_SMTPUTF8=utf8,
-            tls_context=None if implicit else context,
-            auth_required=users is not None,
-            auth_require_tls=context is not None and not implicit,
-            auth_exclude_mechanism=[m for m in ("PLAIN", "LOGIN") if m not in methods],
-            authenticator=the.authenticate,
-        )
+        with warnings.catch_warnings():  # aiosmtpd warns of AUTH without TLS: wanted here
+            warnings.simplefilter("ignore")
+            connection = _Conversation(
+                the,
+                enable_SMTPUTF8=utf8,
+                tls_context=None if implicit else context,
+                auth_required=users is not None,
+                auth_require_tls=context is not None and not implicit,
+                auth_exclude_mechanism=[m for m in ("PLAIN", "LOGIN") if m not in methods],
+                authenticator=the.authenticate,
+            )
         the.connections.append(connection)
         return connection
 

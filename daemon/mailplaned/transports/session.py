@@ -131,8 +131,8 @@ def silence(stage: Stage, error: Exception) -> Ended:
         return Ended(stage, parse_reply(0, f"unreadable reply at {stage}: {error.message}"))
     if isinstance(error, TimeoutError):
         return Ended(stage, Reply(text=f"no reply in time at {stage}"))
-    cause = error.__cause__ or error
-    return Ended(stage, parse_reply(0, f"connection lost at {stage}: {cause}"), hung_up=True)
+    text = f"connection lost at {stage}: {_words(error.__cause__ or error)}"
+    return Ended(stage, parse_reply(0, text), hung_up=True)
 
 
 async def open_session(
@@ -198,9 +198,9 @@ async def _connect(
         text = f"{account.host} did not take the connection in {timeouts.connect:g} s"
         raise Ended(Stage.CONNECT, Reply(text=text)) from error
     except ssl.SSLError as error:
-        raise Ended(Stage.TLS, parse_reply(0, f"TLS with {account.host}: {error}")) from error
+        raise Ended(Stage.TLS, parse_reply(0, f"TLS with {account.host}: {_words(error)}")) from error
     except (OSError, UnicodeError) as error:
-        text = f"no connection to {account.host}: {error}"
+        text = f"no connection to {account.host}: {_words(error)}"
         raise Ended(Stage.CONNECT, parse_reply(0, text)) from error
     return wire
 
@@ -232,7 +232,7 @@ async def _start_tls(session: Session, context: ssl.SSLContext) -> None:
     except SMTPTimeoutError as error:
         raise silence(Stage.TLS, error) from error
     except (SMTPException, OSError) as error:
-        raise Ended(Stage.TLS, parse_reply(0, f"TLS with {host}: {error}")) from error
+        raise Ended(Stage.TLS, parse_reply(0, f"TLS with {host}: {_words(error)}")) from error
 
 
 async def _authenticate(session: Session, username: str, secret: str) -> None:
@@ -269,6 +269,10 @@ def _withhold(reply: Reply, message: str, told: Sequence[str]) -> Reply:
         return reply
     text = "(text withheld: it repeated the credentials)"
     return Reply(code=reply.code, enhanced=reply.enhanced, text=text)
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def _is_loopback(host: str) -> bool:
