@@ -1,0 +1,327 @@
+"""The SMTP transport against connections that break, lie and stall, byte by byte.
+
+The rule under test: not sent before our terminator leaves, unknown from then on, and never twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from mailplaned.domain.outcomes import Outcome, Stage
+from mailplaned.domain.policy import Tls
+from mailplaned.transports.smtp import SmtpTransport
+from tests.fakes.smtp_kit import (
+    CONTENT,
+    PASSWORD,
+    QUICK,
+    USER,
+    Authority,
+    JumpClock,
+    account,
+    envelope,
+    secrets,
+)
+from tests.fakes.smtp_raw import Line, RawServer, Script, raw_server, stall
+
+MSG, LATER = Outcome.REJECTED_MESSAGE, Outcome.TRANSIENT
+UNKNOWN, TAKEN = Outcome.UNKNOWN, Outcome.ACCEPTED
+BIG = b"x" * 70 + b"\r\n"
+HUGE = BIG * 200_000
+"""More than the socket buffers of both sides hold."""
+HANG_UP = [Line.fin, Line.rst]
+TO_DATA = ("250 raw", "250 ok", "250 ok", "354 go")
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[SmtpTransport]:
+    made = SmtpTransport(secrets(), JumpClock(), timeouts=QUICK)
+    yield made
+    await made.close()
+
+
+def cut_after(bytes_heard: int, hang_up: Callable[[Line], None], server: list[RawServer]) -> Script:
+    """An honest server whose connection breaks once it has heard so many bytes."""
+
+    async def script(line: Line) -> None:
+        replies = iter(["250 raw", "250 ok", "250 ok", "354 go"])
+        line.say("220 raw ESMTP")
+        pending, in_body = b"", False
+        while len(line.heard) < bytes_heard:
+            data = await line.reader.read(min(2**16, bytes_heard - len(line.heard)))
+            if not data:
+                return
+            line.heard += data
+            pending += data
+            if in_body and pending.endswith(b"\r\n.\r\n"):
+                server[0].accepted += 1
+            while not in_body and b"\r\n" in pending and len(line.heard) < bytes_heard:
+                command, _, pending = pending.partition(b"\r\n")
+                in_body = command == b"DATA"
+                line.say(next(replies))
+        hang_up(line)
+
+    return script
+
+
+async def length_of_a_dialogue() -> tuple[int, int]:
+    """How many bytes we send in all, and before the body."""
+    server: list[RawServer] = []
+    transport = SmtpTransport(secrets(), JumpClock(), timeouts=QUICK)
+    async with raw_server(cut_after(10**6, Line.fin, server)) as raw:
+        server.append(raw)
+        await transport.send(envelope(account(raw.port)))
+        await transport.close()
+        heard = bytes(raw.lines[0].heard)
+    return len(heard), heard.index(b"DATA\r\n") + len(b"DATA\r\n")
+
+
+@pytest.mark.parametrize("hang_up", HANG_UP)
+async def test_a_cut_after_any_byte_is_told_apart_at_the_terminator(
+    hang_up: Callable[[Line], None],
+) -> None:
+    total, before_body = await length_of_a_dialogue()
+    for heard in range(total + 1):
+        transport = SmtpTransport(secrets(), JumpClock(), timeouts=QUICK)
+        server: list[RawServer] = []
+        async with raw_server(cut_after(heard, hang_up, server)) as raw:
+            server.append(raw)
+            report = await transport.send(envelope(account(raw.port)))
+            await transport.close()
+        assert raw.accepted == (heard == total), heard
+        assert len(raw.lines) == 1, heard
+        if heard < before_body:
+            assert report.outcome is LATER, (heard, report)
+        elif heard >= total - len(b".\r\n"):
+            assert report.outcome is UNKNOWN, (heard, report)
+        else:  # in a body this small the terminator follows at once: it may have left already
+            assert report.outcome in {LATER, UNKNOWN}, (heard, report)
+        assert (report.outcome is UNKNOWN) == (report.stage is Stage.DOT), (heard, report)
+
+
+@pytest.mark.parametrize("hang_up", HANG_UP)
+async def test_a_drop_right_after_the_354_is_not_sent(
+    transport: SmtpTransport, hang_up: Callable[[Line], None]
+) -> None:
+    async def script(line: Line) -> None:
+        await line.dialogue(*TO_DATA)
+        hang_up(line)
+
+    async with raw_server(script) as raw:
+        report = await transport.send(envelope(account(raw.port)))
+        assert (report.outcome, report.stage) == (LATER, Stage.DATA)
+
+
+@pytest.mark.parametrize("hang_up", HANG_UP)
+async def test_a_drop_in_the_middle_of_the_body_is_not_sent(
+    transport: SmtpTransport, hang_up: Callable[[Line], None]
+) -> None:
+    async def script(line: Line) -> None:
+        await line.dialogue(*TO_DATA)
+        await line.reader.readexactly(100_000)
+        hang_up(line)
+
+    async with raw_server(script) as raw:
+        report = await transport.send(envelope(account(raw.port), content=HUGE))
+        assert (report.outcome, report.stage) == (LATER, Stage.DATA)
+
+
+async def test_a_server_that_stops_reading_the_body_is_given_up(transport: SmtpTransport) -> None:
+    async def script(line: Line) -> None:
+        await line.dialogue(*TO_DATA)
+        await asyncio.Event().wait()
+
+    async with raw_server(script) as raw:
+        report = await transport.send(envelope(account(raw.port), content=HUGE))
+        assert (report.outcome, report.stage) == (LATER, Stage.DATA)
+        assert "in time" in report.reply.text
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        ("552 5.3.4 too big", MSG),
+        ("421 4.3.2 going down", LATER),
+        ("250 2.0.0 thanks, that is enough", UNKNOWN),
+    ],
+)
+async def test_a_reply_before_the_end_of_the_body_ends_it(
+    transport: SmtpTransport, said: str, outcome: Outcome
+) -> None:
+    async def script(line: Line) -> None:
+        await line.dialogue(*TO_DATA)
+        await line.reader.readexactly(100_000)
+        line.say(said)
+        await asyncio.Event().wait()
+
+    async with raw_server(script) as raw:
+        report = await transport.send(envelope(account(raw.port), content=HUGE))
+        assert (report.outcome, report.stage) == (outcome, Stage.DATA)
+        assert report.reply.text == said[4:]
+
+
+@pytest.mark.parametrize("said", ["", "25", "250 2.0.0 ok, but no line end", "what?\r\n"])
+@pytest.mark.parametrize("hang_up", HANG_UP)
+async def test_no_readable_reply_to_the_dot_is_unknown(
+    transport: SmtpTransport, said: str, hang_up: Callable[[Line], None]
+) -> None:
+    async def script(line: Line) -> None:
+        await line.dialogue(*TO_DATA)
+        await line.hear_body()
+        raw.accepted += 1
+        line.writer.write(said.encode())
+        hang_up(line)
+
+    async with raw_server(script) as raw:
+        report = await transport.send(envelope(account(raw.port)))
+        assert (report.outcome, report.stage, report.reply.code) == (UNKNOWN, Stage.DOT, 0)
+        assert [r.outcome for r in report.recipients] == [UNKNOWN]
+        assert raw.accepted == len(raw.lines) == 1
+
+
+async def test_a_reply_in_pieces_and_lines_is_read_whole(transport: SmtpTransport) -> None:
+    async def script(line: Line) -> None:
+        await line.dialogue(*TO_DATA)
+        await line.hear_body()
+        for piece in (b"2", b"50-2.0.0 first\r", b"\n250", b" 2.0.0 last\r\n"):
+            line.writer.write(piece)
+            await line.writer.drain()
+            await asyncio.sleep(0)
+
+    async with raw_server(script) as raw:
+        report = await transport.send(envelope(account(raw.port)))
+        assert report.outcome is TAKEN
+        assert report.reply.text == "2.0.0 first 2.0.0 last"
+
+
+@pytest.mark.parametrize(
+    ("replies", "stage"),
+    [
+        ((), Stage.GREETING),
+        (("220 raw",), Stage.GREETING),
+        (("220 raw", "250 raw"), Stage.MAIL),
+        (("220 raw", "250 raw", "250 ok"), Stage.RCPT),
+        (("220 raw", "250 raw", "250 ok", "250 ok"), Stage.DATA),
+        (("220 raw", "250 raw", "250 ok", "250 ok", "354 go"), Stage.DOT),
+    ],
+)
+async def test_silence_is_waited_for_a_limited_time(
+    transport: SmtpTransport, replies: tuple[str, ...], stage: Stage
+) -> None:
+    async def script(line: Line) -> None:
+        for reply in replies:
+            line.say(reply)
+            await line.hear()
+        await stall(line)
+
+    async with raw_server(script) as raw:
+        report = await transport.send(envelope(account(raw.port)))
+        assert report.stage is stage
+        assert report.outcome is (UNKNOWN if stage is Stage.DOT else LATER)
+        assert "in time" in report.reply.text
+        assert len(raw.lines) == 1
+
+
+@pytest.mark.parametrize("said", ["what?", "25", "2x0 hm", "250-" + "x" * 9000])
+@pytest.mark.parametrize("stage", [Stage.GREETING, Stage.MAIL, Stage.RCPT, Stage.DATA])
+async def test_rubbish_is_no_reply(transport: SmtpTransport, said: str, stage: Stage) -> None:
+    good = {Stage.GREETING: 0, Stage.MAIL: 2, Stage.RCPT: 3, Stage.DATA: 4}[stage]
+
+    async def script(line: Line) -> None:
+        for reply in ("220 raw", "250 raw", "250 ok", "250 ok")[:good]:
+            line.say(reply)
+            await line.hear()
+        line.say(said)
+        await stall(line)
+
+    async with raw_server(script) as raw:
+        report = await transport.send(envelope(account(raw.port)))
+        assert (report.outcome, report.stage) == (LATER, stage)
+
+
+async def test_a_stripped_starttls_ends_the_attempt_before_any_secret_leaves(
+    transport: SmtpTransport,
+) -> None:
+    async def script(line: Line) -> None:
+        await line.dialogue("250-raw\r\n250 AUTH PLAIN LOGIN")
+        while await line.hear():
+            line.say("235 2.7.0 welcome")
+
+    async with raw_server(script) as raw:
+        on = account(raw.port, tls=Tls.STARTTLS, login=True)
+        for report in (await transport.send(envelope(on)), await transport.probe(on)):
+            assert (report.outcome, report.stage) == (LATER, Stage.TLS)
+            assert "STARTTLS" in report.reply.text
+        assert all(bytes(line.heard).startswith(b"EHLO ") for line in raw.lines)
+        assert not any(b"AUTH" in line.heard or b"MAIL" in line.heard for line in raw.lines)
+
+
+async def test_plaintext_slipped_in_after_the_220_is_thrown_away() -> None:
+    authority = Authority()
+    transport = SmtpTransport(secrets(), JumpClock(), timeouts=QUICK, context=authority.trusting)
+
+    async def script(line: Line) -> None:
+        await line.dialogue("250-raw\r\n250 STARTTLS")
+        await line.hear()
+        line.say("220 go\r\n250-evil\r\n250 AUTH LOGIN\r\n235 in clear")
+        await line.start_tls(authority.server)
+        for reply in ("250-raw\r\n250 AUTH PLAIN", "535 5.7.8 from inside"):
+            await line.hear()
+            line.say(reply)
+        await stall(line)
+
+    async with raw_server(script) as raw:
+        on = account(raw.port, tls=Tls.STARTTLS, login=True)
+        report = await transport.send(envelope(on))
+        assert (report.outcome, report.stage) == (Outcome.BLOCKED_SENDER, Stage.AUTH)
+        assert report.reply.text == "5.7.8 from inside"
+        assert b"AUTH PLAIN" in raw.lines[0].heard
+        await transport.close()
+
+
+async def test_the_body_goes_out_through_tls_whole() -> None:
+    authority = Authority()
+    transport = SmtpTransport(secrets(), JumpClock(), timeouts=QUICK, context=authority.trusting)
+    content = CONTENT + BIG * 30_000
+    bodies: list[bytes] = []
+
+    async def script(line: Line) -> None:
+        await line.dialogue("250-raw\r\n250 STARTTLS")
+        await line.hear()
+        line.say("220 go")
+        await line.start_tls(authority.server)
+        for reply in TO_DATA:
+            await line.hear()
+            line.say(reply)
+        body = bytearray()
+        while not body.endswith(b"\r\n.\r\n"):
+            body += await line.reader.read(2**16)
+        bodies.append(bytes(body))
+        line.say("250 2.0.0 ok")
+        await line.hear()
+
+    async with raw_server(script) as raw:
+        report = await transport.send(
+            envelope(account(raw.port, tls=Tls.STARTTLS), content=content)
+        )
+        assert report.outcome is TAKEN
+        assert bodies == [content.replace(b"\r\n.", b"\r\n..") + b".\r\n"]
+        await transport.close()
+
+
+async def test_no_report_holds_the_secret_in_any_form(transport: SmtpTransport) -> None:
+    async def script(line: Line) -> None:
+        await line.dialogue("250-raw\r\n250 AUTH PLAIN")
+        said = (await line.hear()).decode().strip()
+        line.say(f'500 5.5.1 command "{said}" not recognised')
+        await stall(line)
+
+    async with raw_server(script) as raw:
+        report = await transport.send(envelope(account(raw.port, login=True)))
+        token = bytes(raw.lines[0].heard).split()[-1].decode()
+        assert USER not in report.reply.text
+        assert token not in repr(report)
+        assert PASSWORD not in repr(report)
+        assert report.outcome is Outcome.BLOCKED_SENDER
