@@ -30,21 +30,22 @@ def places(
 ) -> Places:
     """The paths in force; an argument wins over `MAILPLANE_CONFIG`, `…_STATE`, `…_SOCKET`.
 
-    With a state folder but no socket given, the socket lies in that folder, so that two daemons on
-    two state folders don't meet.
+    Unless it is given, the socket lies in the runtime folder of this login (XDG_RUNTIME_DIR), or in
+    the state folder where there is none or that folder was given: never in a shared place.
     """
     env = os.environ
     config = config or env.get("MAILPLANE_CONFIG")
     state = state or env.get("MAILPLANE_STATE")
     socket = socket or env.get("MAILPLANE_SOCKET")
-    if socket is None:
-        socket = f"{state}/mailplane.sock" if state else _runtime_socket()
+    state_path = _absolute(state or platformdirs.user_state_path(_NAME))
+    if socket is None and state is None and env.get("XDG_RUNTIME_DIR"):
+        socket = f"{env['XDG_RUNTIME_DIR']}/{_NAME}/mailplane.sock"
     return Places(
-        config=Path(config or platformdirs.user_config_path(_NAME)).expanduser().absolute(),
-        state=Path(state or platformdirs.user_state_path(_NAME)).expanduser().absolute(),
-        socket=Path(socket).expanduser().absolute(),
+        config=_absolute(config or platformdirs.user_config_path(_NAME)),
+        state=state_path,
+        socket=_absolute(socket or state_path / "mailplane.sock"),
     )
 
 
-def _runtime_socket() -> str:
-    return str(platformdirs.user_runtime_path(_NAME) / "mailplane.sock")
+def _absolute(path: str | Path) -> Path:
+    return Path(path).expanduser().absolute()

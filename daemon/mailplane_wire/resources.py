@@ -43,6 +43,7 @@ class PauseView(View, frozen=True, kw_only=True):
     until: str | None = None
     lifted_at: str | None = None
     lifted_by: str | None = None
+    origin: Literal["person", "rule", "provider"] = "person"
 
 
 MailboxState = Literal["ready", "near", "full", "paused", "held", "error"]
@@ -74,6 +75,8 @@ class MailboxView(View, frozen=True, kw_only=True):
     last_sent_at: str | None
     sent_7d: int
     bounced_7d: int
+    sent_24h: int = 0
+    bounced_24h: int = 0
     last_reply: str | None = None
 
 

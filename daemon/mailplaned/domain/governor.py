@@ -40,6 +40,7 @@ class Plan:
 
     slot_us: int
     binding: Standing | None
+    moved_by_cap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Governor:
                 if at_us > slot_us:
                     slot_us, moved = at_us, True
         if binding is not None:
-            return Plan(slot_us=slot_us, binding=binding.standing(now_us))
+            return Plan(slot_us=slot_us, binding=binding.standing(now_us), moved_by_cap=True)
         standings = [rule.standing(now_us) for rule, _ in footprint.rules]
         return Plan(slot_us=slot_us, binding=min(standings, key=_room, default=None))
 
@@ -113,9 +114,10 @@ class Governor:
         """The ledger of a mailbox in messages; it is kept whether or not a cap needs it."""
         return self._track(f"mailbox:{mailbox}", Counts.MESSAGES)
 
-    def begun_at(self, mailbox: str) -> int:
-        """When the last attempt of a mailbox began; long ago if none has since the start."""
-        return self._spacings[mailbox].last_us
+    def rested_at(self, mailbox: str) -> int:
+        """From when on the pace lets the next attempt of a mailbox begin."""
+        spacing = self._spacings[mailbox]
+        return spacing.last_us + spacing.gap_after(spacing.last_us)
 
     # --- telling ----------------------------------------------------------------------------------
 
@@ -150,9 +152,9 @@ class Governor:
         """Where two images of the ledger differ, in words. Units too old to count are left out."""
         found = []
         since = now_us - 8 * 24 * 3_600_000_000
-        for key in sorted({*self._tracks, *other._tracks}):  # noqa: SLF001 - our own kind
+        for key in sorted({*self._tracks, *other._tracks}):
             mine = self._tracks.get(key, Track())
-            theirs = other._tracks.get(key, Track())  # noqa: SLF001 - our own kind
+            theirs = other._tracks.get(key, Track())
             for name, left, right in (
                 ("spent", _recent(mine.ended, since), _recent(theirs.ended, since)),
                 ("unknown", _recent(mine.unknown, since), _recent(theirs.unknown, since)),

@@ -165,7 +165,7 @@ _TOO_MANY_RECIPIENTS = "5.3"
 _BAD_MESSAGE = frozenset({"2.3", "3.3", "3.4", "5.2", "5.4"})
 """RFC 3463: too long, feature not there, too big, syntax, arguments."""
 
-_TEMPORARY_SUBJECTS = frozenset({"3", "4"})
+_TEMPORARY_SUBJECTS = ("3.", "4.")
 """RFC 3463: mail system, network and routing: it passes, even where a server says 5."""
 
 _EXCEEDED = 552
@@ -251,13 +251,11 @@ def _recipient_refused(reply: Reply, detail: str) -> Outcome:
         return Outcome.REJECTED_RECIPIENT
     if detail in {_MAILBOX_FULL, _TOO_MANY_RECIPIENTS} or (not detail and reply.code == _EXCEEDED):
         return Outcome.TRANSIENT
-    if detail in _BAD_MESSAGE or _subject(detail) in {"6", "7"}:
+    if detail in _BAD_MESSAGE or detail.startswith(("6.", "7.")):
         return Outcome.REJECTED_MESSAGE
     if _NO_SUCH_RECIPIENT.search(reply.text) and _ABOUT_SENDER not in reply.text.lower():
         return Outcome.REJECTED_RECIPIENT
-    if _subject(detail) in _TEMPORARY_SUBJECTS:
-        return Outcome.TRANSIENT
-    return Outcome.REJECTED_MESSAGE
+    return Outcome.TRANSIENT if _passes(detail) else Outcome.REJECTED_MESSAGE
 
 
 def _message_refused(detail: str) -> Outcome:
@@ -265,23 +263,27 @@ def _message_refused(detail: str) -> Outcome:
         return Outcome.REJECTED_RECIPIENT
     if detail == _MAILBOX_FULL:
         return Outcome.QUOTA
-    if _subject(detail) in _TEMPORARY_SUBJECTS and detail not in _BAD_MESSAGE:
-        return Outcome.TRANSIENT
-    return Outcome.REJECTED_MESSAGE
+    return Outcome.TRANSIENT if _passes(detail) else Outcome.REJECTED_MESSAGE
 
 
 def _sender_refused(stage: Stage, reply: Reply, detail: str) -> Outcome:
     if stage is Stage.MAIL:
         if detail == _MAILBOX_FULL:
             return Outcome.QUOTA
-        if detail in _BAD_MESSAGE or _subject(detail) == "6":
+        if detail in _BAD_MESSAGE or detail.startswith("6."):
             return Outcome.REJECTED_MESSAGE
         if reply.code in {_EXCEEDED, _BAD_PARAMETERS}:
             return Outcome.REJECTED_MESSAGE
-    if _subject(detail) in _TEMPORARY_SUBJECTS:
-        return Outcome.TRANSIENT
-    return Outcome.BLOCKED_SENDER
+    return Outcome.TRANSIENT if _passes(detail) else Outcome.BLOCKED_SENDER
 
 
-def _subject(detail: str) -> str:
-    return detail.partition(".")[0]
+def _passes(detail: str) -> bool:
+    """Whether a permanent code names a trouble of systems or networks, which ends by itself.
+
+    A detail of 0 names none (RFC 3463 §3: "other or undefined"), so the class stands.
+    """
+    return (
+        detail.startswith(_TEMPORARY_SUBJECTS)
+        and not detail.endswith(".0")
+        and detail not in _BAD_MESSAGE
+    )

@@ -1,0 +1,1 @@
+"""What comes in: each door parses, asks the services, and answers."""

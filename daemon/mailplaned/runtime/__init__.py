@@ -1,0 +1,1 @@
+"""The process: clock, lock, sockets, logs, supervisor."""

@@ -1,0 +1,1 @@
+"""SQLite behind one writer. The only package that opens the database file."""

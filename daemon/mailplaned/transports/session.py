@@ -198,7 +198,9 @@ async def _connect(
         text = f"{account.host} did not take the connection in {timeouts.connect:g} s"
         raise Ended(Stage.CONNECT, Reply(text=text)) from error
     except ssl.SSLError as error:
-        raise Ended(Stage.TLS, parse_reply(0, f"TLS with {account.host}: {_words(error)}")) from error
+        raise Ended(
+            Stage.TLS, parse_reply(0, f"TLS with {account.host}: {_words(error)}")
+        ) from error
     except (OSError, UnicodeError) as error:
         text = f"no connection to {account.host}: {_words(error)}"
         raise Ended(Stage.CONNECT, parse_reply(0, text)) from error

@@ -3,7 +3,7 @@
 -- What a cap binds or a pause holds, by kind and name; the others refer to it by number.
 CREATE TABLE scopes (
   id   INTEGER PRIMARY KEY,
-  kind TEXT NOT NULL CHECK (kind IN ('mailbox', 'domain', 'path', 'workspace', 'account', 'workload', 'everything')),
+  kind TEXT NOT NULL CHECK (kind IN ('mailbox', 'domain', 'path', 'workspace', 'account', 'everything')),
   name TEXT NOT NULL,
   UNIQUE (kind, name)
 ) STRICT;
@@ -50,7 +50,7 @@ CREATE TABLE bodies (
 CREATE TABLE recipients (
   message_id BLOB NOT NULL REFERENCES messages (id),
   position   INTEGER NOT NULL,
-  address    TEXT NOT NULL,
+  address    TEXT NOT NULL COLLATE NOCASE,
   kind       TEXT NOT NULL CHECK (kind IN ('to', 'cc', 'bcc')),
   state      TEXT NOT NULL CHECK (state IN (
                'waiting', 'sending', 'unknown', 'accepted', 'bounced', 'failed',

@@ -1,0 +1,53 @@
+"""`mailplaned`: the daemon in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+
+import structlog
+
+from mailplane_wire.paths import places
+from mailplaned.main import run
+from mailplaned.runtime import logs
+from mailplaned.runtime.place import Refused
+
+EX_SOFTWARE = 70
+
+
+def main() -> None:
+    """Parse the command line, run, exit with a code of sysexits.h."""
+    parser = argparse.ArgumentParser(prog="mailplaned", description="The mailplane daemon.")
+    parser.add_argument("--config", help="folder with mailplane.toml and workspaces/")
+    parser.add_argument("--state", help="folder for the database, the lock and the secrets")
+    parser.add_argument("--socket", help="path of the operator socket")
+    arguments = parser.parse_args()
+    os.umask(0o077)
+    logs.configure()
+    try:
+        found = places(arguments.config, arguments.state, arguments.socket)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            sys.exit(runner.run(run(found)))
+    except Refused as refused:
+        sys.stderr.write(f"mailplaned: {refused}\n")
+        sys.exit(refused.code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BaseExceptionGroup:
+        structlog.get_logger("daemon").exception("a task died; the daemon ends", action="stop")
+        sys.exit(EX_SOFTWARE)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:  # not on this platform
+        return None
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The ASGI application of one surface: guard, routes, stream, and problems for whatever fails."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp
+
+from mailplaned.doors.http import openapi
+from mailplaned.doors.http.context import Context, Surface
+from mailplaned.doors.http.guard import Guard
+from mailplaned.doors.http.replies import Refusal, refuse, reply, reply_problem
+from mailplaned.doors.http.routes import ROUTES, Handler
+from mailplaned.doors.http.stream import Stream
+from mailplaned.ports import StoreFault, StoreFull
+
+_log = structlog.get_logger("http")
+_CODES = {404: "not-found", 405: "method-not-allowed"}
+
+
+def build(context: Context, stream: Stream, surface: Surface) -> ASGIApp:
+    """The application behind one listener."""
+    routes = [
+        StarletteRoute(route.path, _endpoint(route.handler, context), methods=[route.method])
+        for route in ROUTES
+        if surface is Surface.OPERATOR or route.shim
+    ]
+    description = openapi.document(surface)
+
+    async def describe(request: Request, context: Context) -> Response:
+        del request, context
+        return reply(description)
+
+    routes.append(StarletteRoute("/openapi.json", _endpoint(describe, context), methods=["GET"]))
+    if surface is Surface.OPERATOR:
+
+        async def follow(request: Request, context: Context) -> Response:
+            del context
+            return await stream.serve(request)
+
+        routes.append(StarletteRoute("/v1/stream", _endpoint(follow, context), methods=["GET"]))
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
+    app.router.redirect_slashes = False
+    return Guard(app, context, surface)
+
+
+def _endpoint(handler: Handler, context: Context) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            return await handler(request, context)
+        except Refusal as refusal:
+            return reply_problem(refusal.problem)
+        except StoreFull as fault:
+            return reply_problem(refuse("store-full", str(fault)).problem)
+        except ClientDisconnect:
+            raise
+        except StoreFault as fault:
+            _log.error("store fault", action="request", path=request.url.path, why=str(fault))
+        except Exception:  # the caller gets a problem, the log gets the rest
+            _log.exception("fault", action="request", path=request.url.path)
+        words = "nothing has been changed; the daemon's log says more"
+        return reply_problem(refuse("fault", words).problem)
+
+    return endpoint
+
+
+async def _no_route(request: Request, fault: Any) -> Response:
+    code = _CODES.get(fault.status_code, "invalid")
+    response = reply_problem(
+        refuse(code, f"{request.method} {request.url.path}: {fault.detail}").problem
+    )
+    response.headers.update(fault.headers or {})
+    return response

@@ -1,0 +1,48 @@
+"""What the handlers of one daemon share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mailplane_wire.resources import BookView
+from mailplaned.domain.ids import Id
+from mailplaned.domain.policy import Policy
+from mailplaned.domain.records import Token
+from mailplaned.ports import Clock, Random, Store
+from mailplaned.services.upkeep import Upkeep
+
+VERSION = "0.1.0"
+
+
+class Surface(StrEnum):
+    """Which listener a request came in by."""
+
+    OPERATOR = "operator"
+    SHIM = "shim"
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """The services behind the doors, and the little state that doors need without asking them.
+
+    `policy`, `book` and `tokens` are images for the event loop; the store has the truth.
+    """
+
+    store: Store
+    clock: Clock
+    random: Random
+    upkeep: Upkeep
+    own_uid: int
+    pid: int
+    started_us: int
+    policy: Policy
+    book: BookView
+    findings: Callable[[], list[str]]
+    shim_port: int
+    sqlite_version: str
+    tokens: dict[bytes, Token] = field(default_factory=dict)
+    token_used_us: dict[Id, int] = field(default_factory=dict)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -1,0 +1,362 @@
+"""The routes that only read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mailplane_wire import resources as wire
+from mailplaned.domain import ids
+from mailplaned.domain.policy import Workspace
+from mailplaned.domain.roles import Action, Caller
+from mailplaned.doors.http import views
+from mailplaned.doors.http.context import VERSION, Context
+from mailplaned.doors.http.guard import caller_of
+from mailplaned.doors.http.replies import invalid, refuse, reply
+from mailplaned.doors.http.times import show_time
+from mailplaned.ports import MessageFilter, Reader, Transaction
+from mailplaned.services.messages import effective
+from mailplaned.services.recovery import rebuild
+
+PAGE_LIMIT = 1_000
+"""The most items on a page."""
+
+_STATES = frozenset(
+    "queued scheduled held sending deferred unknown accepted bounced failed expired suppressed "
+    "canceled".split()
+)
+
+
+# --- messages ------------------------------------------------------------------------------------
+
+
+async def show_message(request: Request, context: Context) -> Response:
+    """One message with its recipients, attempts and events."""
+    caller = caller_of(request)
+    id_ = path_id(request, ids.MESSAGE)
+
+    def read(reader: Reader) -> wire.MessageView | None:
+        message = reader.message(id_)
+        if message is None or not caller.may(Action.READ, message.workspace):
+            return None
+        shown = effective(message, paused.get(message.mailbox))
+        return views.message_view(
+            shown, reader.recipients(id_), reader.attempts(id_), reader.events_of(id_)
+        )
+
+    paused = await _paused(context)
+    found = await context.store.read(read)
+    if found is None:
+        raise refuse("not-found", "there is no such message")
+    return reply(found)
+
+
+async def list_messages(request: Request, context: Context) -> Response:
+    """Messages, oldest first, by state, mailbox, recipient."""
+    caller = caller_of(request)
+    state = request.query_params.get("state")
+    if state is not None and state not in _STATES:
+        raise invalid(("state", f"has to be one of {', '.join(sorted(_STATES))}"))
+    after = request.query_params.get("after")
+    cursor = ids.parse_id(ids.MESSAGE, after) if after else None
+    if after and cursor is None:
+        raise invalid(("after", "has to be the `next` of an earlier page"))
+    limit = _limit(request)
+    paused = await _paused(context)
+    wanted = MessageFilter(
+        workspace=workspace_of(request, caller),
+        state=state,
+        mailbox=request.query_params.get("mailbox"),
+        recipient=request.query_params.get("recipient"),
+        after=cursor,
+        limit=limit,
+        paused=tuple(paused),
+    )
+    found = await context.store.read(lambda reader: reader.messages(wanted))
+    items = [views.message_view(effective(m, paused.get(m.mailbox))) for m in found]
+    return reply(
+        wire.Page(
+            items=items,
+            next=ids.show_id(ids.MESSAGE, found[-1].id) if len(found) == limit else None,
+        )
+    )
+
+
+async def _paused(context: Context) -> dict[str, str]:
+    """The mailboxes that are paused, with the first reason of each."""
+
+    def ask(tx: Transaction) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for (kind, name), pauses in tx.memory.pauses.items():
+            if kind != "path":
+                for mailbox in tx.memory.mailboxes_in(kind, name):
+                    found.setdefault(mailbox.address, pauses[0].reason)
+        return found
+
+    return await context.store.write(ask)
+
+
+# --- what there is -------------------------------------------------------------------------------
+
+
+async def list_mailboxes(request: Request, context: Context) -> Response:
+    """Mailboxes with headroom, state and pauses."""
+
+    def ask(tx: Transaction, workspace: Workspace) -> list[Any]:
+        return [
+            views.mailbox_view(tx.memory, mailbox, tx.now_us)
+            for mailbox in workspace.mailboxes.values()
+        ]
+
+    return await _list(request, context, ask)
+
+
+async def show_mailbox(request: Request, context: Context) -> Response:
+    """One mailbox."""
+    caller = caller_of(request)
+    address = request.path_params["address"]
+
+    def ask(tx: Transaction) -> wire.MailboxView | None:
+        mailbox = tx.memory.mailbox(address)
+        if mailbox is None or not caller.may(Action.READ, mailbox.workspace):
+            return None
+        return views.mailbox_view(tx.memory, mailbox, tx.now_us)
+
+    found = await context.store.write(ask)
+    if found is None:
+        raise refuse("unknown-mailbox", f"there is no mailbox {address}", mailbox=address)
+    return reply(found)
+
+
+async def list_workspaces(request: Request, context: Context) -> Response:
+    """Workspaces, their mailboxes counted by state."""
+
+    def ask(tx: Transaction, workspace: Workspace) -> list[Any]:
+        mailboxes = [
+            views.mailbox_view(tx.memory, mailbox, tx.now_us)
+            for mailbox in workspace.mailboxes.values()
+        ]
+        return [views.workspace_view(tx.memory, workspace, mailboxes)]
+
+    return await _list(request, context, ask)
+
+
+async def list_domains(request: Request, context: Context) -> Response:
+    """Sending domains with their caps and pauses."""
+
+    def ask(tx: Transaction, workspace: Workspace) -> list[Any]:
+        found = []
+        for domain in workspace.domains.values():
+            own = [m for m in workspace.mailboxes.values() if m.domain == domain.name]
+            pauses = tx.memory.pauses.get(("domain", domain.name), [])
+            found.append(
+                wire.DomainView(
+                    name=domain.name,
+                    workspace=workspace.name,
+                    dkim_selector=domain.dkim_selector,
+                    mailboxes=len(own),
+                    caps=views.scope_caps(tx.memory, own, f"domain:{domain.name}", tx.now_us),
+                    pauses=[views.pause_view(pause) for pause in pauses],
+                )
+            )
+        return found
+
+    return await _list(request, context, ask)
+
+
+async def list_accounts(request: Request, context: Context) -> Response:
+    """Provider accounts with their caps."""
+
+    def ask(tx: Transaction, workspace: Workspace) -> list[Any]:
+        found = []
+        for account in workspace.accounts.values():
+            own = [m for m in workspace.mailboxes.values() if m.account == account.name]
+            found.append(
+                wire.AccountView(
+                    name=account.name,
+                    workspace=workspace.name,
+                    provider=account.provider,
+                    supported=account.supported,
+                    mailboxes=len(own),
+                    caps=views.scope_caps(tx.memory, own, f"account:{account.key}", tx.now_us),
+                )
+            )
+        return found
+
+    return await _list(request, context, ask)
+
+
+async def list_paths(request: Request, context: Context) -> Response:
+    """Paths, and the workloads that may use them."""
+
+    def ask(tx: Transaction, workspace: Workspace) -> list[Any]:
+        found = []
+        for path in workspace.paths.values():
+            pauses = tx.memory.pauses.get(("path", f"{workspace.name}/{path.name}"), [])
+            found.append(
+                wire.PathView(
+                    name=path.name,
+                    workspace=workspace.name,
+                    tiers=[list(tier) for tier in path.tiers],
+                    failover="next-tier" if path.next_tier else "never",
+                    workloads=[
+                        workload.name
+                        for workload in workspace.workloads.values()
+                        if path.name in workload.paths
+                    ],
+                    pauses=[views.pause_view(pause) for pause in pauses],
+                )
+            )
+        return found
+
+    return await _list(request, context, ask)
+
+
+async def _list(
+    request: Request, context: Context, ask: Callable[[Transaction, Workspace], list[Any]]
+) -> Response:
+    """One page of what `ask` finds in each workspace that the caller sees."""
+    caller = caller_of(request)
+    only = workspace_of(request, caller)
+
+    def read(tx: Transaction) -> list[Any]:
+        return [
+            item
+            for workspace in tx.memory.policy.workspaces.values()
+            if (only is None or workspace.name == only) and caller.may(Action.READ, workspace.name)
+            for item in ask(tx, workspace)
+        ]
+
+    return reply(wire.Page(items=await context.store.write(read), next=None))
+
+
+# --- logs ----------------------------------------------------------------------------------------
+
+
+async def list_events(request: Request, context: Context) -> Response:
+    """The event log after a cursor."""
+    caller = caller_of(request)
+    workspace = workspace_of(request, caller)
+    after, limit = _after(request), _limit(request)
+    found = await context.store.read(lambda reader: reader.events(workspace, after, limit))
+    items = [views.event_view(event) for event in found if caller.sees(event.workspace)]
+    return reply(
+        wire.Page(items=items, next=str(found[-1].cursor) if len(found) == limit else None)
+    )
+
+
+async def list_audit(request: Request, context: Context) -> Response:
+    """The audit log after a number."""
+    caller = caller_of(request)
+    if not caller.may(Action.READ_AUDIT, workspace_of(request, caller)):
+        raise refuse("not-permitted", f"{caller.name} ({caller.role}) may not read the audit log")
+    after, limit = _after(request), _limit(request)
+    found = await context.store.read(lambda reader: reader.audit(after, limit))
+    items = [
+        views.audit_view(entry)
+        for entry in found
+        if caller.workspaces is None or (entry.workspace and caller.sees(entry.workspace))
+    ]
+    return reply(wire.Page(items=items, next=str(found[-1].seq) if len(found) == limit else None))
+
+
+# --- the daemon ----------------------------------------------------------------------------------
+
+
+async def health(request: Request, context: Context) -> Response:
+    """Whether the daemon does its work; without a caller only that."""
+    findings = context.findings()
+    status: Literal["ok", "degraded", "stopping"] = "degraded" if findings else "ok"
+    if context.stopping.is_set():
+        status = "stopping"
+    now = show_time(context.clock.wall_us())
+    caller = request.state.caller
+    if caller is None or caller.workspaces is not None:
+        return reply({"status": status, "version": VERSION, "now": now})
+
+    def ask(tx: Transaction) -> tuple[int, int, int]:
+        tracks = [
+            tx.memory.governor.mailbox_track(mailbox)
+            for workspace in tx.memory.policy.workspaces.values()
+            for mailbox in workspace.mailboxes
+        ]
+        return (
+            tx.memory.waiting,
+            sum(track.open for track in tracks),
+            sum(len(track.unknown) for track in tracks),
+        )
+
+    waiting, sending, unknown = await context.store.write(ask)
+    return reply(
+        wire.Health(
+            status=status,
+            version=VERSION,
+            now=now,
+            pid=context.pid,
+            started_at=show_time(context.started_us),
+            findings=findings,
+            book=context.book,
+            waiting=waiting,
+            sending=sending,
+            unknown=unknown,
+            sqlite=context.sqlite_version,
+        )
+    )
+
+
+async def verify_ledger(request: Request, context: Context) -> Response:
+    """Recompute the ledger from the tables and compare it with memory."""
+    caller = caller_of(request)
+    if not caller.may(Action.READ):
+        raise refuse("not-permitted", "the ledger is daemon-wide; you are not")
+
+    def ask(tx: Transaction) -> wire.LedgerReport:
+        fresh = rebuild(tx, tx.memory.policy, tx.memory.time)
+        charges = sum(1 for _ in tx.charges(0))
+        return wire.LedgerReport(
+            charges=charges,
+            scopes=tx.memory.governor.scopes,
+            differences=tx.memory.governor.differences(fresh.governor, tx.now_us),
+        )
+
+    return reply(await context.store.write(ask))
+
+
+# --- parameters ----------------------------------------------------------------------------------
+
+
+def path_id(request: Request, prefix: str) -> ids.Id:
+    """The id in the path; one that can't be is one that there is not."""
+    found = ids.parse_id(prefix, request.path_params["id"])
+    if found is None:
+        raise refuse("not-found", f"there is no {request.path_params['id']!r}")
+    return found
+
+
+def workspace_of(request: Request, caller: Caller) -> str | None:
+    """The workspace that a list is for: the parameter, else the caller's only one, else all."""
+    asked = request.query_params.get("workspace")
+    if asked is None and caller.workspaces is not None and len(caller.workspaces) == 1:
+        (asked,) = caller.workspaces
+    if asked is None and caller.workspaces is not None:
+        raise invalid(("workspace", "say which of your workspaces"))
+    if asked is not None and not caller.may(Action.READ, asked):
+        raise invalid(("workspace", f"there is no workspace {asked!r}"))
+    return asked
+
+
+def _after(request: Request) -> int:
+    text = request.query_params.get("after", "0")
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise invalid(("after", "has to be a number"))
+    return int(text)
+
+
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit", "100")
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) <= PAGE_LIMIT):
+        raise invalid(("limit", f"has to be 1 to {PAGE_LIMIT}"))
+    return int(text)

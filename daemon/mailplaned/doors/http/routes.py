@@ -1,0 +1,101 @@
+"""The route table: what there is, on which surface, with which types. OpenAPI is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mailplane_wire import resources as wire
+from mailplane_wire import submissions as sub
+from mailplaned.doors.http import control, metrics, resources, submissions
+from mailplaned.doors.http.context import Context
+
+Handler = Callable[[Request, Context], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `answer` None: no JSON; `page_of` gives the type of the items of a page."""
+
+    method: str
+    path: str
+    handler: Handler
+    answer: Any
+    status: int = 200
+    body: Any = None
+    page_of: Any = None
+    shim: bool = False
+    query: tuple[str, ...] = ()
+    open: bool = False
+
+    @property
+    def name(self) -> str:
+        """The operation's id."""
+        path = self.path.removeprefix("/v1/").replace("{", "").replace("}", "").replace("/", "_")
+        return f"{self.method.lower()}_{path}"
+
+
+_LIST = ("workspace",)
+_REASON = wire.ReasonRequest
+
+ROUTES: tuple[Route, ...] = (
+    Route("POST", "/v1/messages", submissions.submit, sub.Answer | sub.Results, 202,
+          body=sub.Submission | sub.Batch, shim=True),
+    Route("POST", "/v1/preflight", submissions.preflight, sub.Answer | sub.Results,
+          body=sub.Submission | sub.Batch, shim=True),
+    Route("GET", "/v1/messages", resources.list_messages, wire.Page, page_of=wire.MessageView,
+          shim=True,
+          query=("workspace", "state", "mailbox", "recipient", "after", "limit")),
+    Route("GET", "/v1/messages/{id}", resources.show_message, wire.MessageView, shim=True),
+    Route("POST", "/v1/messages/{id}/cancel", control.cancel_message, wire.MessageView,
+          body=_REASON, shim=True),
+    Route("POST", "/v1/messages/{id}/resolve", control.resolve_message, wire.MessageView,
+          body=wire.ResolveRequest),
+    Route("GET", "/v1/mailboxes", resources.list_mailboxes, wire.Page, page_of=wire.MailboxView,
+          shim=True, query=_LIST),
+    Route("GET", "/v1/mailboxes/{address}", resources.show_mailbox, wire.MailboxView, shim=True),
+    Route("GET", "/v1/workspaces", resources.list_workspaces, wire.Page,
+          page_of=wire.WorkspaceView, query=_LIST),
+    Route("GET", "/v1/domains", resources.list_domains, wire.Page, page_of=wire.DomainView,
+          query=_LIST),
+    Route("GET", "/v1/accounts", resources.list_accounts, wire.Page, page_of=wire.AccountView,
+          query=_LIST),
+    Route("GET", "/v1/paths", resources.list_paths, wire.Page, page_of=wire.PathView, query=_LIST),
+    Route("GET", "/v1/pauses", control.list_pauses, wire.Page, page_of=wire.PauseView,
+          query=("lifted",)),
+    Route("POST", "/v1/pauses", control.add_pause, wire.PauseView, 201, body=wire.PauseRequest),
+    Route("DELETE", "/v1/pauses/{id}", control.lift_pause, dict[str, list[str]], body=_REASON),
+    *(
+        route
+        for path in ("/v1/mailboxes/{name}", "/v1/domains/{name}", "/v1/workspaces/{name}",
+                     "/v1/everything")
+        for route in (
+            Route("POST", f"{path}/pause", control.pause_named, wire.PauseView, 201, body=_REASON),
+            Route("POST", f"{path}/resume", control.resume_named, dict[str, list[str]],
+                  body=_REASON),
+        )
+    ),
+    Route("GET", "/v1/suppressions", control.list_suppressions, wire.Page,
+          page_of=wire.SuppressionView, query=("workspace", "after")),
+    Route("POST", "/v1/suppressions", control.add_suppression, wire.SuppressionView, 201,
+          body=wire.SuppressionRequest),
+    Route("DELETE", "/v1/suppressions/{id}", control.remove_suppression, wire.SuppressionView,
+          body=_REASON),
+    Route("POST", "/v1/suppressions/check", control.check_suppressions, wire.Page,
+          page_of=wire.SuppressionView, body=wire.SuppressionCheck, shim=True),
+    Route("GET", "/v1/events", resources.list_events, wire.Page, page_of=wire.EventView, shim=True,
+          query=("workspace", "after", "limit")),
+    Route("GET", "/v1/audit", resources.list_audit, wire.Page, page_of=wire.AuditView,
+          query=("workspace", "after", "limit")),
+    Route("GET", "/v1/tokens", control.list_tokens, wire.Page, page_of=wire.TokenView),
+    Route("POST", "/v1/tokens", control.add_token, wire.TokenView, 201, body=wire.TokenRequest),
+    Route("DELETE", "/v1/tokens/{id}", control.revoke_token, wire.TokenView),
+    Route("GET", "/v1/ledger/verify", resources.verify_ledger, wire.LedgerReport),
+    Route("POST", "/v1/clock/accept", control.accept_clock, dict[str, int], body=_REASON),
+    Route("GET", "/v1/health", resources.health, wire.Health, shim=True, open=True),
+    Route("GET", "/metrics", metrics.metrics, None),
+)  # fmt: skip

@@ -1,0 +1,286 @@
+"""`POST /v1/messages` and `/v1/preflight`: JSON to submissions, decisions to JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mailplane_wire import submissions as wire
+from mailplane_wire.problems import FieldError, Problem, problem
+from mailplaned.domain.policy import OnCap
+from mailplaned.domain.roles import Caller
+from mailplaned.doors.http.context import Context
+from mailplaned.doors.http.guard import caller_of
+from mailplaned.doors.http.replies import invalid, refuse, reply, reply_problem
+from mailplaned.doors.http.times import parse_duration, parse_time, show_time
+from mailplaned.ports import Random, Transaction
+from mailplaned.services import admission
+from mailplaned.services.compose import AttachmentDraft, Draft, compose
+
+BATCH_LIMIT = 1_000
+KEY_LENGTH = 255
+METADATA_BYTES = 16_384
+
+_decode_one = msgspec.json.Decoder(wire.Submission).decode
+_decode_batch = msgspec.json.Decoder(wire.Batch).decode
+_FIELDS = {field.encode_name: field.type for field in msgspec.structs.fields(wire.Submission)}
+
+Result = admission.Admitted | admission.Refused | Problem
+Body = wire.Submission | Problem
+
+
+async def submit(request: Request, context: Context) -> Response:
+    """Accept one message, or each of up to 1,000."""
+    caller = caller_of(request)
+    bodies, batch = _bodies(await read_json(request))
+    header_key = request.headers.get("idempotency-key")
+    if header_key is not None and batch:
+        raise invalid(("Idempotency-Key", "in a batch, give each message its idempotency_key"))
+    parsed = [_parse(body, context, header_key) for body in bodies]
+    results = await context.store.write(
+        partial(_submit_all, caller=caller, parsed=parsed, random=context.random)
+    )
+    if batch:
+        return reply(wire.Results(results=[_shown(result)[0] for result in results]), 202)
+    return _single(results[0])
+
+
+async def preflight(request: Request, context: Context) -> Response:
+    """What `submit` would answer now; nothing is kept."""
+    caller = caller_of(request)
+    bodies, batch = _bodies(await read_json(request))
+    parsed = [_parse(body, context, None) for body in bodies]
+    results = await context.store.write(
+        lambda tx: [
+            item if isinstance(item, Problem) else admission.preflight(tx, caller, item)
+            for item in parsed
+        ]
+    )
+    if batch:
+        return reply(wire.Results(results=[_shown(result)[0] for result in results]))
+    shown, _ = _shown(results[0])
+    return reply_problem(shown) if isinstance(shown, Problem) else reply(shown)
+
+
+async def read_json(request: Request) -> bytes:
+    """The body of a request that has to be JSON."""
+    if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
+        raise refuse("unsupported-type", "send Content-Type: application/json")
+    return await request.body()
+
+
+def _submit_all(
+    tx: Transaction,
+    caller: Caller,
+    parsed: list[admission.Submission | Problem],
+    random: Random,
+) -> list[Result]:
+    return [
+        item if isinstance(item, Problem) else admission.submit(tx, caller, item, random)
+        for item in parsed
+    ]
+
+
+# --- in ------------------------------------------------------------------------------------------
+
+
+def _bodies(content: bytes) -> tuple[list[Body], bool]:
+    """The submissions of a request, each decoded or with its problem, and whether it is a batch."""
+    try:
+        if content.lstrip()[1:32].lstrip().startswith(b'"messages"'):
+            return list(_checked(_decode_batch(content).messages)), True
+        return [_decode_one(content)], False
+    except msgspec.ValidationError:
+        pass  # told in full below
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise invalid(("body", f"is not valid JSON: {fault}")) from fault
+    raw = msgspec.json.decode(content)
+    if not isinstance(raw, dict):
+        raise invalid(("body", "has to be a JSON object"))
+    if "messages" not in raw:
+        return [_convert(raw)], False
+    unknown = [(name, "is not a field of a batch") for name in raw if name != "messages"]
+    if unknown:
+        raise invalid(*unknown)
+    if not isinstance(raw["messages"], list):
+        raise invalid(("messages", "has to be a list"))
+    return [_convert(item) for item in _checked(raw["messages"])], True
+
+
+def _checked(messages: list[Any]) -> list[Any]:
+    if not 0 < len(messages) <= BATCH_LIMIT:
+        raise invalid(("messages", f"has to hold 1 to {BATCH_LIMIT} messages"))
+    return messages
+
+
+def _convert(raw: Any) -> Body:
+    """A submission, or a problem that names every field that is wrong."""
+    if not isinstance(raw, dict):
+        return _invalid([("body", "has to be an object")])
+    errors = [(name, "is not a field of a submission") for name in raw if name not in _FIELDS]
+    values = {}
+    for name, type_ in _FIELDS.items():
+        if name in raw:
+            try:
+                values[name] = msgspec.convert(raw[name], type_)
+            except msgspec.ValidationError as fault:
+                errors.append(_told(name, str(fault)))
+    return _invalid(errors) if errors else wire.Submission(**values)
+
+
+def _told(name: str, words: str) -> tuple[str, str]:
+    """A decoder's words, with the place inside the field made part of the field's name."""
+    reason, _, place = words.partition(" - at `$")
+    return name + place.rstrip("`"), reason[:1].lower() + reason[1:]
+
+
+def _parse(body: Body, context: Context, header_key: str | None) -> admission.Submission | Problem:
+    if isinstance(body, Problem):
+        return body
+    errors: list[tuple[str, str]] = []
+    not_before_us = _read(errors, "not_before", body.not_before, parse_time)
+    expires_in_us = _read(errors, "expires_in", body.expires_in, parse_duration)
+    key = body.idempotency_key if body.idempotency_key is not None else header_key
+    if header_key is not None and key != header_key:
+        errors.append(("idempotency_key", "differs from the Idempotency-Key header"))
+    if key is not None and not (0 < len(key) <= KEY_LENGTH and key.isprintable()):
+        errors.append(("idempotency_key", f"has to be 1 to {KEY_LENGTH} printable characters"))
+    metadata = msgspec.json.encode(_metadata(body))
+    if len(metadata) > METADATA_BYTES:
+        errors.append(("metadata", f"may have {METADATA_BYTES} bytes at most"))
+    composed = compose(
+        _draft(body),
+        token=f"{context.random.bits(96):024x}",
+        limit_bytes=context.policy.settings.message_bytes,
+    )
+    if isinstance(composed, tuple):
+        too_large = [fault for fault in composed if fault.reason.startswith("too large")]
+        if too_large and not errors:
+            return problem("too-large", f"{too_large[0].field}: {too_large[0].reason}")
+        errors += [(fault.field, fault.reason) for fault in composed]
+    if errors or isinstance(composed, tuple):
+        return _invalid(errors)
+    return admission.Submission(
+        composed=composed,
+        workspace=body.workspace,
+        mailbox=body.mailbox.lower() if body.mailbox is not None else None,
+        path=body.path,
+        workload=body.workload,
+        idempotency_key=key,
+        fingerprint=_fingerprint(body) if key is not None else b"",
+        not_before_us=not_before_us,
+        expires_in_us=expires_in_us,
+        on_cap=OnCap(body.on_cap) if body.on_cap is not None else None,
+        metadata=metadata.decode(),
+    )
+
+
+def _read(errors: list[tuple[str, str]], name: str, text: str | None, parse: Any) -> int | None:
+    if text is None:
+        return None
+    try:
+        value: int = parse(text)
+    except ValueError as fault:
+        errors.append((name, str(fault)))
+        return None
+    return value
+
+
+def _metadata(body: wire.Submission) -> dict[str, Any]:
+    if body.experiment is None:
+        return body.metadata
+    return {**body.metadata, "experiment": body.experiment}
+
+
+def _draft(body: wire.Submission) -> Draft:
+    return Draft(
+        to=tuple(body.to),
+        cc=tuple(body.cc),
+        bcc=tuple(body.bcc),
+        reply_to=body.reply_to,
+        subject=body.subject,
+        text=body.text,
+        html=body.html,
+        headers=tuple(body.headers.items()),
+        attachments=tuple(
+            AttachmentDraft(name=item.name, type=item.type, content=item.content)
+            for item in body.attachments
+        ),
+        raw=body.raw,
+    )
+
+
+def _fingerprint(body: wire.Submission) -> bytes:
+    same = msgspec.structs.replace(body, idempotency_key=None)
+    return hashlib.sha256(msgspec.json.encode(same)).digest()
+
+
+# --- out -----------------------------------------------------------------------------------------
+
+
+def _single(result: Result) -> Response:
+    shown, replayed = _shown(result)
+    if isinstance(shown, Problem):
+        return reply_problem(shown)
+    if replayed:
+        return reply(shown, 200, {"Idempotent-Replayed": "true"})
+    return reply(shown, 202)
+
+
+def _shown(result: Result) -> tuple[wire.Answer | Problem, bool]:
+    if isinstance(result, Problem):
+        return result, False
+    if isinstance(result, admission.Refused):
+        return _refused(result), False
+    return wire.Answer(
+        id=result.id,
+        state=result.state,  # type: ignore[arg-type]
+        mailbox=result.mailbox,
+        workload=result.workload,
+        path=result.path,
+        message_id=result.message_id,
+        slot_at=show_time(result.slot_us),
+        decision=_decision(result.decision),
+    ), result.replayed
+
+
+def _refused(result: admission.Refused) -> Problem:
+    wait_us = result.retry_after_us
+    errors = []
+    if result.field is not None and result.code == "invalid":
+        errors = [FieldError(field=result.field, reason=result.detail)]
+    return problem(
+        result.code,
+        result.detail,
+        errors=errors,
+        decision=_decision(result.decision) if result.decision is not None else None,
+        mailbox=result.mailbox,
+        recipient=result.recipient,
+        retry_after_s=None if wait_us is None else max(1, -(-wait_us // 1_000_000)),
+    )
+
+
+def _decision(decision: admission.Decision) -> wire.Decision:
+    return wire.Decision(
+        verdict=decision.verdict,  # type: ignore[arg-type]
+        scope=decision.scope,
+        window=decision.window,  # type: ignore[arg-type]
+        kind=decision.kind,  # type: ignore[arg-type]
+        limit=decision.limit,
+        used=decision.used,
+        unknown=decision.unknown,
+        waiting=decision.waiting,
+        remaining=decision.remaining,
+        resets_at=show_time(decision.resets_at_us),
+        policy=decision.policy,
+        reason=decision.reason,
+    )
+
+
+def _invalid(errors: list[tuple[str, str]]) -> Problem:
+    return invalid(*errors).problem

@@ -1,0 +1,347 @@
+"""The composition root: the only file that knows every adapter.
+
+`Core` is the daemon without its process: the simulation composes it with a fake clock, an
+in-memory database and scripted transports. `run` is the whole process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import pwd
+import signal
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from mailplane_wire.paths import Places
+from mailplane_wire.resources import BookView
+from mailplaned.book.load import Loaded, load
+from mailplaned.book.watch import changes
+from mailplaned.domain import ids
+from mailplaned.domain.policy import Policy
+from mailplaned.domain.records import AuditEntry, Token
+from mailplaned.domain.windows import SECOND_US
+from mailplaned.doors.http.app import build
+from mailplaned.doors.http.context import Context, Surface
+from mailplaned.doors.http.server import Server
+from mailplaned.doors.http.stream import Stream
+from mailplaned.doors.http.times import show_time
+from mailplaned.ports import Clock, Random, Signer, Transaction, Transport
+from mailplaned.runtime.clock import SystemClock, SystemRandom
+from mailplaned.runtime.notify import notify, watchdog_interval_us
+from mailplaned.runtime.place import (
+    EX_CONFIG,
+    Lock,
+    Refused,
+    bind_tcp,
+    bind_unix,
+    own_directory,
+)
+from mailplaned.services.dispatch import Dispatcher
+from mailplaned.services.recovery import rebuild, recover
+from mailplaned.services.upkeep import Upkeep
+from mailplaned.store.database import Database, Unusable
+from mailplaned.store.store import Connections, SqliteStore
+from mailplaned.transports.dkim import DkimSigner
+from mailplaned.transports.smtp import SmtpTransport
+from mailplaned.vault.files import FileSecrets
+
+WIRE_LIMIT_US = 20 * SECOND_US
+"""How long a stop waits for what is on the wire; what is not answered by then is unknown."""
+
+_STUCK_US = 45 * SECOND_US
+"""A loop that has not turned for this long is stuck: the watchdog is not told that all is well."""
+
+_log = structlog.get_logger("daemon")
+
+
+class Core:
+    """Store, dispatch and upkeep of one daemon."""
+
+    def __init__(
+        self,
+        *,
+        connections: Connections,
+        transports: Mapping[str, Transport],
+        signer: Signer,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._clock = clock
+        self._transports = transports
+        self.store = SqliteStore(connections, clock, rebuild)
+        self.dispatcher = Dispatcher(
+            store=self.store, transports=transports, signer=signer, clock=clock, random=random
+        )
+        self.upkeep = Upkeep(self.store, clock)
+        self.store.on_commit(self._wake)
+
+    async def start(self, policy: Policy) -> int:
+        """Rebuild, recover, and wake what is due; how many messages are unknown since the last run.
+
+        The store's `run` is started in a task of the caller's group before this.
+        """
+        unknown = await self.store.write(recover)
+
+        def slots(tx: Transaction) -> dict[str, int]:
+            found = {}
+            for workspace in tx.memory.policy.workspaces.values():
+                for address in workspace.mailboxes:
+                    slot_us = tx.next_slot(address)
+                    if slot_us is not None:
+                        found[address] = max(0, slot_us - tx.now_us)
+            return found
+
+        for mailbox, in_us in (await self.store.write(slots)).items():
+            self.dispatcher.wake(mailbox, in_us)
+        # A pause may have ended, or slots gone by, while nobody looked.
+        self.upkeep.ask(
+            [address for ws in policy.workspaces.values() for address in ws.mailboxes],
+            "the daemon started",
+        )
+        return unknown
+
+    @asynccontextmanager
+    async def running(self, policy: Policy) -> AsyncIterator[asyncio.TaskGroup]:
+        """The core at work; on leaving it finishes what is on the wire and commits.
+
+        The task group is for what else has to run beside it: if any of it fails, all of it ends.
+        """
+        await self.store.start(policy)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.store.run(), name="store")
+            await self.start(policy)
+            sending = group.create_task(self.dispatcher.run(), name="dispatch")
+            house = group.create_task(self.upkeep.run(), name="upkeep")
+            yield group
+            self.dispatcher.stop()
+            _, late = await asyncio.wait([sending], timeout=WIRE_LIMIT_US / 1e6)
+            for task in late:
+                task.cancel()
+            await asyncio.wait([sending])
+            self.upkeep.stop()
+            await asyncio.wait([house])
+            for transport in self._transports.values():
+                await transport.close()
+            self.store.stop()
+
+    def _wake(self, touched: set[str], woken: dict[str, int]) -> None:
+        del touched
+        for mailbox, in_us in woken.items():
+            self.dispatcher.wake(mailbox, in_us)
+
+
+async def run(places: Places) -> int:
+    """The whole process, from empty directories to a clean stop. Raises Refused."""
+    clock, random = SystemClock(), SystemRandom()
+    own_directory(places.state)
+    lock = Lock(places.state)
+    try:
+        loaded = await _first_book(places.config)
+        try:
+            database = await Database.open(places.state / "mailplane.db")
+        except Unusable as fault:
+            raise Refused(str(fault), EX_CONFIG) from fault
+        secrets = FileSecrets(
+            places.state / "secrets",
+            Path(folder) if (folder := os.environ.get("CREDENTIALS_DIRECTORY")) else None,
+        )
+        core = Core(
+            connections=database,
+            transports={"smtp": SmtpTransport(secrets, clock)},
+            signer=DkimSigner(secrets),
+            clock=clock,
+            random=random,
+        )
+        try:
+            await _Process(places, core, loaded, clock, random).serve()
+        finally:
+            await core.store.close()
+    finally:
+        lock.release()
+    return 0
+
+
+class _Process:
+    """Listeners, signals, the book and the watchdog around a core."""
+
+    def __init__(
+        self, places: Places, core: Core, policy: Policy, clock: Clock, random: Random
+    ) -> None:
+        self._places = places
+        self._core = core
+        self._clock = clock
+        self._stop = asyncio.Event()
+        settings = policy.settings
+        self._operator = bind_unix(places.socket, settings.socket_mode, settings.socket_group)
+        try:
+            self._shim = bind_tcp(settings.shim_host, settings.shim_port)
+        except Refused:
+            self._operator.close()
+            raise
+        self._context = Context(
+            store=core.store,
+            clock=clock,
+            random=random,
+            upkeep=core.upkeep,
+            own_uid=os.getuid(),
+            pid=os.getpid(),
+            started_us=clock.wall_us(),
+            policy=policy,
+            book=_book_view(policy, clock, []),
+            findings=self._findings,
+            shim_port=self._shim.getsockname()[1],
+            sqlite_version=sqlite3.sqlite_version,
+        )
+        self._stream = Stream(self._context)
+
+    async def serve(self) -> None:
+        """Serve until a signal."""
+        policy = self._context.policy
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        async with self._core.running(policy) as group:
+            self._core.store.on_commit(self._stream.note_commit)
+            await self._core.store.write(self._note_start)
+            self._context.tokens = await self._core.store.write(self._import_tokens)
+            servers = [
+                Server(build(self._context, self._stream, Surface.OPERATOR)),
+                Server(build(self._context, self._stream, Surface.SHIM)),
+            ]
+            listening = [
+                group.create_task(server.serve_on(listener), name="http")
+                for server, listener in zip(servers, (self._operator, self._shim), strict=True)
+            ]
+            group.create_task(self._stream.run(), name="stream")
+            group.create_task(self._watch_book(), name="book")
+            group.create_task(self._watchdog(), name="watchdog")
+            notify("READY=1")
+            _log.info(
+                "ready",
+                action="start",
+                socket=str(self._places.socket),
+                shim=f"{policy.settings.shim_host}:{self._context.shim_port}",
+                book=policy.hash,
+            )
+            await self._stop.wait()
+            notify("STOPPING=1")
+            _log.info("stopping", action="stop")
+            self._context.stopping.set()
+            for server in servers:
+                server.should_exit = True
+            await asyncio.wait(listening)
+        self._places.socket.unlink(missing_ok=True)
+        _log.info("stopped", action="stop")
+
+    # --- the book ---------------------------------------------------------------------------------
+
+    async def _watch_book(self) -> None:
+        async for _ in changes(self._places.config, self._context.stopping):
+            loaded = await asyncio.to_thread(_load, self._places.config)
+            await self._take(loaded)
+
+    async def _take(self, loaded: Loaded) -> None:
+        """Put a new book in force, or keep the old one and say why."""
+        context = self._context
+        if loaded.policy is None:
+            context.book = _book_view(context.policy, self._clock, list(loaded.problems))
+            _log.error("book refused", action="book", problems=list(loaded.problems))
+        elif loaded.policy.hash == context.policy.hash:
+            if not context.book.problems:
+                return
+            context.book = _book_view(context.policy, self._clock, [])
+        else:
+            policy = loaded.policy
+            await self._core.upkeep.adopt(policy, actor=f"book:{policy.hash}")
+            context.policy = policy
+            context.book = _book_view(policy, self._clock, [])
+            _log.info("book applied", action="book", hash=policy.hash)
+        self._stream.note_book()
+
+    def _note_start(self, tx: Transaction) -> None:
+        policy = tx.memory.policy
+        tx.add_audit(
+            AuditEntry(
+                at_us=tx.now_us,
+                actor="mailplane",
+                action="start",
+                workspace=None,
+                target=f"book:{policy.hash}",
+                detail={"pid": self._context.pid},
+            )
+        )
+
+    def _import_tokens(self, tx: Transaction) -> dict[bytes, Token]:
+        """Take in the tokens that `mailplane init` left as `<workspace>.token`."""
+        known = tx.token_hashes()
+        for path in sorted(self._places.state.glob("*.token")):
+            hash_ = hashlib.sha256(path.read_text().strip().encode()).digest()
+            if hash_ in known or path.stem not in tx.memory.policy.workspaces:
+                continue
+            token = Token(
+                id=ids.make_id(tx.now_us, self._context.random.bits(ids.RANDOM_BITS)),
+                name="init",
+                workspace=path.stem,
+                created_us=tx.now_us,
+                last_used_us=None,
+            )
+            tx.add_token(token, hash_)
+        return tx.token_hashes()
+
+    # --- how we are -------------------------------------------------------------------------------
+
+    def _findings(self) -> list[str]:
+        found = [f"book: {problem}" for problem in self._context.book.problems]
+        if self._core.store.fault is not None:
+            found.append(self._core.store.fault)
+        ahead_us = self._core.store.clock_ahead_us
+        if ahead_us:
+            found.append(
+                f"the wall clock leapt {ahead_us // SECOND_US} s ahead of elapsed time; windows go "
+                "by elapsed time until: mailplane clock accept"
+            )
+        return found
+
+    async def _watchdog(self) -> None:
+        """Tell the service manager that all is well, if the loops have really turned."""
+        interval_us = watchdog_interval_us()
+        while interval_us and not self._stop.is_set():
+            now_us = self._clock.boot_us()
+            oldest_us = min(self._core.upkeep.last_run_us, self._core.dispatcher.turned_us)
+            if now_us - oldest_us < _STUCK_US:
+                notify("WATCHDOG=1")
+            await self._clock.wait_us(self._stop, interval_us)
+
+
+async def _first_book(config: Path) -> Policy:
+    loaded = await asyncio.to_thread(_load, config)
+    if loaded.policy is None:
+        raise Refused("the book has problems:\n  " + "\n  ".join(loaded.problems), EX_CONFIG)
+    return loaded.policy
+
+
+def _load(config: Path) -> Loaded:
+    """The book as it is now. A folder that was there and is gone is no book without mailboxes."""
+    return load(config, own_uid=os.getuid(), uid_of=_uid_of)
+
+
+def _uid_of(name: str) -> int | None:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+def _book_view(policy: Policy, clock: Clock, problems: list[str]) -> BookView:
+    return BookView(
+        hash=policy.hash,
+        applied_at=show_time(clock.wall_us()),
+        notices=list(policy.notices),
+        problems=problems,
+    )

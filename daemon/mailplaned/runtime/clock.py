@@ -1,0 +1,52 @@
+"""The only file that reads the host's clocks and sleeps."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from contextlib import suppress
+from pathlib import Path
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class SystemClock:
+    """`ports.Clock` of this host."""
+
+    def __init__(self) -> None:
+        try:
+            self._boot_id = _BOOT_ID.read_text().strip()
+        except OSError:
+            self._boot_id = "unknown"
+
+    def wall_us(self) -> int:
+        """See `ports.Clock`."""
+        return time.time_ns() // 1000
+
+    def boot_us(self) -> int:
+        """See `ports.Clock`. CLOCK_BOOTTIME counts on through suspend, CLOCK_MONOTONIC does not."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+    def boot_id(self) -> str:
+        """See `ports.Clock`."""
+        return self._boot_id
+
+    async def sleep_us(self, duration_us: int) -> None:
+        """See `ports.Clock`."""
+        await asyncio.sleep(duration_us / 1e6)
+
+    async def wait_us(self, event: asyncio.Event, duration_us: int) -> bool:
+        """See `ports.Clock`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(duration_us / 1e6):
+                await event.wait()
+        return event.is_set()
+
+
+class SystemRandom:
+    """`ports.Random` of this host."""
+
+    def bits(self, count: int) -> int:
+        """See `ports.Random`."""
+        return secrets.randbits(count)

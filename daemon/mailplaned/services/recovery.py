@@ -1,0 +1,89 @@
+"""From the tables to a daemon that can decide: memory rebuilt, attempts of the last run accounted."""
+
+from __future__ import annotations
+
+from mailplaned.domain.governed_time import GovernedTime
+from mailplaned.domain.memory import Memory
+from mailplaned.domain.message import lost
+from mailplaned.domain.outcomes import Outcome
+from mailplaned.domain.policy import Policy
+from mailplaned.domain.windows import WEEK_US
+from mailplaned.ports import Transaction
+from mailplaned.services.settling import record
+
+_LEDGER_SPAN_US = 8 * WEEK_US // 7
+"""A day more than the longest window: a calendar week with a clock change is 169 hours long."""
+
+
+def rebuild(tx: Transaction, policy: Policy, time: GovernedTime) -> Memory:
+    """Memory as the tables say it should be, under a policy."""
+    memory = Memory(policy, time)
+    governor = memory.governor
+    anchor = tx.anchor()
+    since_us = (anchor.governed_us if anchor else 0) - _LEDGER_SPAN_US
+    for attempt in tx.charges(since_us):
+        if not governor.knows(attempt.mailbox):
+            continue
+        governor.begin(attempt.demand, attempt.begun_us)
+        if attempt.ended_us is not None:
+            governor.end(
+                attempt.demand,
+                attempt.ended_us,
+                charged=True,
+                unknown=attempt.outcome is Outcome.UNKNOWN,
+            )
+            memory.last_sent_us[attempt.mailbox] = attempt.ended_us
+    for message in tx.all_waiting():
+        memory.wait(message)
+    for mailbox, count in tx.held_counts().items():
+        memory.held[mailbox] = count
+        memory.waiting += count
+    for mailbox, at_us in tx.bounces(since_us):
+        memory.note_bounce(mailbox, at_us)
+    memory.event_seq.update(tx.event_ends())
+    memory.suppressions = tx.suppression_count()
+    for pause in tx.pauses(lifted=False):
+        memory.add_pause(pause)
+    return memory
+
+
+def recover(tx: Transaction) -> int:
+    """Account for what was on the wire when the last run ended: it is unknown, and stays charged.
+
+    Returns how many messages that were.
+    """
+    found = tx.sending()
+    for message in found:
+        addresses = [r.address for r in tx.recipients(message.id) if r.state.value == "sending"]
+        report = lost(addresses, why="the daemon stopped during the attempt")
+        record(tx, message, report, jitter=0.5)
+    return len(found)
+
+
+def adopt(tx: Transaction, policy: Policy) -> list[str]:
+    """Put a new policy in force; the mailboxes whose waiting messages need new slots.
+
+    Those are all whose caps can have changed: the caller replans them.
+    """
+    old = tx.memory.policy
+    tx.memory = rebuild(tx, policy, tx.memory.time)
+    changed = []
+    for workspace in policy.workspaces.values():
+        before = old.workspaces.get(workspace.name)
+        same_around = before is not None and (
+            before.caps == workspace.caps
+            and before.zone == workspace.zone
+            and before.workloads == workspace.workloads
+        )
+        for mailbox in workspace.mailboxes.values():
+            if (
+                same_around
+                and before is not None
+                and before.mailboxes.get(mailbox.address) == mailbox
+                and before.accounts.get(mailbox.account) == workspace.accounts[mailbox.account]
+                and before.domains.get(mailbox.domain) == workspace.domains[mailbox.domain]
+            ):
+                continue
+            changed.append(mailbox.address)
+    tx.touched.update(changed)
+    return changed

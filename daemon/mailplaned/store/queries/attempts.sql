@@ -1,0 +1,20 @@
+-- name: begin_attempt
+INSERT INTO attempts (message_id, number, mailbox_id, workload, begun_at, charged, recipients, domains)
+VALUES (?, ?, ?, ?, ?, 1, ?, ?);
+
+-- name: end_attempt
+UPDATE attempts SET ended_at = ?, outcome = ?, charged = ?, stage = ?, reply = ?, peer = ?
+WHERE message_id = ? AND number = ? AND ended_at IS NULL;
+
+-- name: resolve_attempt
+UPDATE attempts SET outcome = ?, charged = ?
+WHERE message_id = ? AND number = ? AND outcome = 'unknown';
+
+-- name: attempts
+SELECT number, mailbox_id, workload, begun_at, ended_at, outcome, charged, recipients, domains,
+  stage, reply, peer
+FROM attempts WHERE message_id = ? ORDER BY number;
+
+-- name: charges
+SELECT 0, mailbox_id, workload, begun_at, ended_at, outcome, 1, recipients, domains, NULL, NULL, NULL
+FROM attempts WHERE charged = 1 AND (ended_at > ? OR ended_at IS NULL) ORDER BY ended_at;

@@ -1,0 +1,239 @@
+"""Rows to values and back. The only place that knows the order of columns."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any, cast
+
+from mailplaned.domain.ids import Id
+from mailplaned.domain.message import RecipientState, State
+from mailplaned.domain.outcomes import Outcome
+from mailplaned.domain.records import (
+    Attempt,
+    AuditEntry,
+    Event,
+    KeptAnswer,
+    Message,
+    Origin,
+    Pause,
+    Recipient,
+    ScopeKind,
+    Suppression,
+    Token,
+)
+from mailplaned.store.sql import Q
+
+Row = tuple[Any, ...]
+Domains = tuple[tuple[str, int], ...]
+
+
+class Scopes:
+    """Row ids of scopes and their names, cached for one connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._ids: dict[tuple[str, str], int] = {}
+        self._names: dict[int, tuple[str, str]] = {}
+
+    def forget(self) -> None:
+        """Drop what may have been rolled back."""
+        self._ids.clear()
+        self._names.clear()
+
+    def id(self, kind: str, name: str) -> int:
+        """The row id of a scope; it is made when there is none. For the writer only."""
+        found = self.find(kind, name)
+        if found is None:
+            found = self._connection.execute(Q["add_scope"], (kind, name)).lastrowid
+            assert found is not None
+            self._ids[kind, name] = found
+            self._names[found] = (kind, name)
+        return found
+
+    def find(self, kind: str, name: str) -> int | None:
+        """The row id of a scope, None when there is none."""
+        found = self._ids.get((kind, name))
+        if found is None:
+            row = self._connection.execute(Q["scope_id"], (kind, name)).fetchone()
+            if row is None:
+                return None
+            found = self._ids[kind, name] = int(row[0])
+        return found
+
+    def name(self, id_: int) -> str:
+        """The name of a scope."""
+        return self.kind_and_name(id_)[1]
+
+    def kind_and_name(self, id_: int) -> tuple[str, str]:
+        """Kind and name of a scope."""
+        found = self._names.get(id_)
+        if found is None:
+            kind, name = self._connection.execute(Q["scope_name"], (id_,)).fetchone()
+            found = self._names[id_] = (kind, name)
+        return found
+
+
+def domains_text(domains: Domains) -> str:
+    """Recipient domains with their counts as one column: `a.example:1 b.example:2`."""
+    return " ".join(f"{name}:{count}" for name, count in domains)
+
+
+def domains_of(text: str) -> Domains:
+    """What `domains_text` wrote."""
+    return tuple(
+        (name, int(count)) for name, _, count in (item.rpartition(":") for item in text.split())
+    )
+
+
+def message(row: Row, scopes: Scopes) -> Message:
+    """A row of `messages`."""
+    return Message(
+        id=Id(row[0]),
+        workspace=scopes.name(row[1]),
+        mailbox=scopes.name(row[2]),
+        workload=row[3],
+        path=row[4],
+        state=State(row[5]),
+        reason=row[6],
+        slot_us=row[7],
+        not_before_us=row[8],
+        expires_us=row[9],
+        created_us=row[10],
+        updated_us=row[11],
+        tries=row[12],
+        recipients=row[13],
+        domains=domains_of(row[14]),
+        message_id=row[15],
+        subject=row[16],
+        size=row[17],
+        utf8=bool(row[18]),
+        metadata=row[19],
+    )
+
+
+def message_row(value: Message, scopes: Scopes) -> Row:
+    """The columns of `messages`, in order."""
+    return (
+        value.id,
+        scopes.id("workspace", value.workspace),
+        scopes.id("mailbox", value.mailbox),
+        value.workload,
+        value.path,
+        value.state,
+        value.reason,
+        value.slot_us,
+        value.not_before_us,
+        value.expires_us,
+        value.created_us,
+        value.updated_us,
+        value.tries,
+        value.recipients,
+        domains_text(value.domains),
+        value.message_id,
+        value.subject,
+        value.size,
+        int(value.utf8),
+        value.metadata,
+    )
+
+
+def recipient(row: Row) -> Recipient:
+    """A row of the query `recipients`."""
+    return Recipient(
+        position=row[0],
+        address=row[1],
+        kind=row[2],
+        state=RecipientState(row[3]),
+        reply=row[4],
+        updated_us=row[5],
+    )
+
+
+def attempt(row: Row, scopes: Scopes) -> Attempt:
+    """A row of the queries `attempts` and `charges`."""
+    return Attempt(
+        number=row[0],
+        mailbox=scopes.name(row[1]),
+        workload=row[2],
+        begun_us=row[3],
+        ended_us=row[4],
+        outcome=Outcome(row[5]) if row[5] is not None else None,
+        charged=bool(row[6]),
+        recipients=row[7],
+        domains=domains_of(row[8]),
+        stage=row[9],
+        reply=row[10],
+        peer=row[11],
+    )
+
+
+def event(row: Row, scopes: Scopes) -> Event:
+    """A row of `events`."""
+    return Event(
+        cursor=row[0],
+        workspace=scopes.name(row[1]),
+        seq=row[2],
+        at_us=row[3],
+        kind=row[4],
+        mailbox=scopes.name(row[5]) if row[5] is not None else None,
+        message=Id(row[6]) if row[6] is not None else None,
+        recipient=row[7],
+        detail=json.loads(row[8]),
+    )
+
+
+def audit_entry(row: Row, scopes: Scopes) -> AuditEntry:
+    """A row of `audit`."""
+    return AuditEntry(
+        seq=row[0],
+        at_us=row[1],
+        actor=row[2],
+        action=row[3],
+        workspace=scopes.name(row[4]) if row[4] is not None else None,
+        target=row[5],
+        detail=json.loads(row[6]),
+    )
+
+
+def pause(row: Row, scopes: Scopes) -> Pause:
+    """A row of `pauses`."""
+    kind, name = scopes.kind_and_name(row[1])
+    return Pause(
+        id=Id(row[0]),
+        kind=cast(ScopeKind, kind),
+        name=name,
+        workspace=scopes.name(row[2]) if row[2] is not None else None,
+        reason=row[3],
+        actor=row[4],
+        origin=Origin(row[5]),
+        created_us=row[6],
+        until_us=row[7],
+        lifted_us=row[8],
+        lifted_by=row[9],
+    )
+
+
+def suppression(row: Row, scopes: Scopes) -> Suppression:
+    """A row of `suppressions`."""
+    return Suppression(
+        id=Id(row[0]),
+        address=row[1],
+        workspace=scopes.name(row[2]) if row[2] is not None else None,
+        origin=row[3],
+        ground=row[4],
+        actor=row[5],
+        created_us=row[6],
+    )
+
+
+def token(row: Row) -> Token:
+    """A row of the token queries."""
+    return Token(
+        id=Id(row[0]), name=row[1], workspace=row[2], created_us=row[3], last_used_us=row[4]
+    )
+
+
+def kept_answer(row: Row) -> KeptAnswer:
+    """A row of the query `kept_answer`."""
+    return KeptAnswer(fingerprint=row[0], message=Id(row[1]), answer=row[2])

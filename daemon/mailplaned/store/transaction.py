@@ -1,0 +1,432 @@
+"""The questions and changes that services ask of the tables, over one SQLite connection."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from mailplaned.domain.governed_time import Anchor
+from mailplaned.domain.ids import Id
+from mailplaned.domain.memory import Memory
+from mailplaned.domain.message import WAITING, RecipientState, State
+from mailplaned.domain.outcomes import Outcome, Report
+from mailplaned.domain.records import (
+    Attempt,
+    AuditEntry,
+    Event,
+    KeptAnswer,
+    Message,
+    Pause,
+    Recipient,
+    Suppression,
+    Token,
+)
+from mailplaned.ports import MessageFilter
+from mailplaned.store import rows
+from mailplaned.store.sql import Q
+
+
+class SqlReader:
+    """`ports.Reader` over a connection."""
+
+    def __init__(self, connection: sqlite3.Connection, scopes: rows.Scopes) -> None:
+        self._db = connection
+        self._scopes = scopes
+
+    def message(self, id_: Id) -> Message | None:
+        row = self._db.execute(Q["message"], (id_,)).fetchone()
+        return rows.message(row, self._scopes) if row else None
+
+    def messages(self, wanted: MessageFilter) -> list[Message]:
+        where: list[str] = ["m.id > ?"]
+        values: list[object] = [wanted.after or b""]
+        table = "messages AS m"
+        for kind, name in (("workspace", wanted.workspace), ("mailbox", wanted.mailbox)):
+            if name is not None:
+                where.append(f"m.{kind}_id = ?")
+                values.append(self._scopes.find(kind, name) or 0)
+        if wanted.recipient is not None:
+            table += " JOIN recipients AS r ON r.message_id = m.id"
+            where.append("r.address = ?")
+            values.append(wanted.recipient)
+        if wanted.state is not None:
+            paused = [self._scopes.find("mailbox", name) or 0 for name in wanted.paused]
+            marks = ",".join("?" * len(paused))
+            if wanted.state == State.HELD:
+                where.append(
+                    f"(m.state = 'held' OR m.slot_at IS NOT NULL AND m.mailbox_id IN ({marks}))"
+                )
+                values += paused
+            else:
+                where.append("m.state = ?")
+                values.append(wanted.state)
+                if wanted.state in WAITING:
+                    where.append(f"m.mailbox_id NOT IN ({marks})")
+                    values += paused
+        values.append(wanted.limit)
+        # Every part of this text is one of the constants above; all values are bound.
+        sql = f"SELECT DISTINCT m.* FROM {table} WHERE {' AND '.join(where)} ORDER BY m.id LIMIT ?"  # noqa: S608
+        return [rows.message(row, self._scopes) for row in self._db.execute(sql, values)]
+
+    def recipients(self, message: Id) -> list[Recipient]:
+        return [rows.recipient(row) for row in self._db.execute(Q["recipients"], (message,))]
+
+    def attempts(self, message: Id) -> list[Attempt]:
+        found = self._db.execute(Q["attempts"], (message,))
+        return [rows.attempt(row, self._scopes) for row in found]
+
+    def events_of(self, message: Id) -> list[Event]:
+        found = self._db.execute(Q["events_of"], (message,))
+        return [rows.event(row, self._scopes) for row in found]
+
+    def events(self, workspace: str | None, after: int, limit: int) -> list[Event]:
+        if workspace is None:
+            found = self._db.execute(Q["events_after"], (after, limit))
+        else:
+            scope = self._scopes.find("workspace", workspace) or 0
+            found = self._db.execute(Q["events_after_in_workspace"], (after, scope, limit))
+        return [rows.event(row, self._scopes) for row in found]
+
+    def audit(self, after: int, limit: int) -> list[AuditEntry]:
+        found = self._db.execute(Q["audit_after"], (after, limit))
+        return [rows.audit_entry(row, self._scopes) for row in found]
+
+    def log_ends(self) -> tuple[int, int]:
+        (event,) = self._db.execute(Q["last_event"]).fetchone()
+        (audit,) = self._db.execute(Q["last_audit"]).fetchone()
+        return event or 0, audit or 0
+
+    def pause(self, id_: Id) -> Pause | None:
+        row = self._db.execute(Q["pause"], (id_,)).fetchone()
+        return rows.pause(row, self._scopes) if row else None
+
+    def pauses(self, *, lifted: bool) -> list[Pause]:
+        found = self._db.execute(Q["all_pauses" if lifted else "active_pauses"])
+        return [rows.pause(row, self._scopes) for row in found]
+
+    def suppressed(self, workspace: str, addresses: Sequence[str]) -> list[Suppression]:
+        scope = self._scopes.find("workspace", workspace)
+        found = []
+        for address in addresses:
+            lowered = address.lower()
+            for key in (lowered, lowered[lowered.rfind("@") :]):
+                row = self._db.execute(Q["suppressed"], (key, scope)).fetchone()
+                if row:
+                    found.append(rows.suppression(row, self._scopes))
+        return found
+
+    def suppressions(
+        self, workspace: str | None, after: Id | None, limit: int
+    ) -> list[Suppression]:
+        if workspace is None:
+            found = self._db.execute(Q["suppressions"], (after or b"", limit))
+        else:
+            scope = self._scopes.find("workspace", workspace)
+            found = self._db.execute(Q["suppressions_in_workspace"], (after or b"", scope, limit))
+        return [rows.suppression(row, self._scopes) for row in found]
+
+    def suppression(self, id_: Id) -> Suppression | None:
+        row = self._db.execute(Q["suppression"], (id_,)).fetchone()
+        return rows.suppression(row, self._scopes) if row else None
+
+    def sending_to(self, workspace: str | None, address: str) -> list[Id]:
+        query = "sending_to_domain" if address.startswith("@") else "sending_to_address"
+        found = [Id(row[0]) for row in self._db.execute(Q[query], (address,))]
+        if workspace is None:
+            return found
+        messages = ((id_, self.message(id_)) for id_ in found)
+        return [id_ for id_, message in messages if message and message.workspace == workspace]
+
+    def tokens(self) -> list[Token]:
+        return list(self.token_hashes().values())
+
+    def token_hashes(self) -> dict[bytes, Token]:
+        return {row[5]: rows.token(row) for row in self._db.execute(Q["tokens"])}
+
+
+class SqlTransaction(SqlReader):
+    """`ports.Transaction` over the write connection."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, scopes: rows.Scopes, memory: Memory, now_us: int
+    ) -> None:
+        super().__init__(connection, scopes)
+        self.memory = memory
+        self.now_us = now_us
+        self.touched: set[str] = set()
+        self.woken: dict[str, int] = {}
+
+    # --- submissions ------------------------------------------------------------------------------
+
+    def kept_answer(self, workspace: str, key: str) -> KeptAnswer | None:
+        scope = self._scopes.id("workspace", workspace)
+        row = self._db.execute(Q["kept_answer"], (scope, key)).fetchone()
+        return rows.kept_answer(row) if row else None
+
+    def keep_answer(self, workspace: str, key: str, answer: KeptAnswer, until_us: int) -> None:
+        scope = self._scopes.id("workspace", workspace)
+        self._db.execute(
+            Q["keep_answer"],
+            (scope, key, answer.fingerprint, answer.message, answer.answer, until_us),
+        )
+
+    def forget_answers(self, before_us: int) -> None:
+        self._db.execute(Q["forget_answers"], (before_us,))
+
+    def add_message(self, message: Message, recipients: Sequence[Recipient], body: bytes) -> None:
+        self._db.execute(Q["add_message"], rows.message_row(message, self._scopes))
+        self._db.executemany(
+            Q["add_recipient"],
+            [
+                (message.id, r.position, r.address, r.kind, r.state, r.reply, r.updated_us)
+                for r in recipients
+            ],
+        )
+        self._db.execute(Q["add_body"], (message.id, body))
+
+    # --- the queue --------------------------------------------------------------------------------
+
+    def body(self, message: Id) -> bytes | None:
+        row = self._db.execute(Q["body"], (message,)).fetchone()
+        return row[0] if row else None
+
+    def due(self, mailbox: str, until_us: int, limit: int) -> list[Message]:
+        return self._messages("due", self._scopes.id("mailbox", mailbox), until_us, limit)
+
+    def next_slot(self, mailbox: str) -> int | None:
+        scope = self._scopes.id("mailbox", mailbox)
+        slot_us: int | None = self._db.execute(Q["next_slot"], (scope,)).fetchone()[0]
+        return slot_us
+
+    def waiting_in_order(self, mailbox: str, after: tuple[int, Id], limit: int) -> list[Message]:
+        return self._messages(
+            "waiting_in_order", self._scopes.id("mailbox", mailbox), *after, limit
+        )
+
+    def held(self, mailbox: str, limit: int) -> list[Message]:
+        return self._messages("held", self._scopes.id("mailbox", mailbox), limit)
+
+    def overdue(self, limit: int) -> list[Message]:
+        return self._messages("overdue", self.now_us, limit)
+
+    def sending(self) -> list[Message]:
+        return self._messages("sending")
+
+    def move(
+        self,
+        message: Message,
+        state: State,
+        *,
+        slot_us: int | None = None,
+        reason: str | None = None,
+        tries: int | None = None,
+        demand: tuple[int, rows.Domains] | None = None,
+    ) -> Message:
+        recipients, domains = demand or (message.recipients, message.domains)
+        moved = replace(
+            message,
+            state=state,
+            slot_us=slot_us,
+            reason=reason,
+            tries=message.tries if tries is None else tries,
+            recipients=recipients,
+            domains=domains,
+            updated_us=self.now_us,
+        )
+        changed = self._db.execute(
+            Q["move"],
+            (
+                state,
+                slot_us,
+                reason,
+                moved.tries,
+                recipients,
+                rows.domains_text(domains),
+                self.now_us,
+                message.id,
+                message.state,
+            ),
+        ).rowcount
+        assert changed == 1, f"message is no longer {message.state}"
+        return moved
+
+    def set_recipients(
+        self, message: Id, changes: Iterable[tuple[int, RecipientState, str | None]]
+    ) -> None:
+        self._db.executemany(
+            Q["set_recipient"],
+            [(state, reply, self.now_us, message, position) for position, state, reply in changes],
+        )
+
+    # --- attempts ---------------------------------------------------------------------------------
+
+    def begin_attempt(self, message: Message) -> Attempt:
+        self._db.execute(
+            Q["begin_attempt"],
+            (
+                message.id,
+                message.tries,
+                self._scopes.id("mailbox", message.mailbox),
+                message.workload,
+                self.now_us,
+                message.recipients,
+                rows.domains_text(message.domains),
+            ),
+        )
+        return Attempt(
+            number=message.tries,
+            mailbox=message.mailbox,
+            workload=message.workload,
+            begun_us=self.now_us,
+            ended_us=None,
+            outcome=None,
+            charged=True,
+            recipients=message.recipients,
+            domains=message.domains,
+            stage=None,
+            reply=None,
+            peer=None,
+        )
+
+    def end_attempt(
+        self, message: Id, number: int, *, outcome: Outcome, charged: bool, report: Report
+    ) -> None:
+        reply = report.reply
+        words = f"{reply.code} {reply.text}" if reply.code else reply.text
+        changed = self._db.execute(
+            Q["end_attempt"],
+            (
+                self.now_us,
+                outcome,
+                int(charged),
+                report.stage,
+                words,
+                report.peer,
+                message,
+                number,
+            ),
+        ).rowcount
+        assert changed == 1, "an attempt ended twice"
+
+    def resolve_attempt(self, message: Id, number: int, *, outcome: Outcome, charged: bool) -> None:
+        changed = self._db.execute(
+            Q["resolve_attempt"], (outcome, int(charged), message, number)
+        ).rowcount
+        assert changed == 1, "the attempt is not unknown"
+
+    # --- logs -------------------------------------------------------------------------------------
+
+    def add_event(self, event: Event) -> None:
+        self.memory.event_seq[event.workspace] += 1
+        scope = self._scopes
+        self._db.execute(
+            Q["add_event"],
+            (
+                scope.id("workspace", event.workspace),
+                self.memory.event_seq[event.workspace],
+                event.at_us,
+                event.kind,
+                scope.id("mailbox", event.mailbox) if event.mailbox else None,
+                event.message,
+                event.recipient,
+                json.dumps(event.detail, ensure_ascii=False),
+            ),
+        )
+
+    def add_audit(self, entry: AuditEntry) -> None:
+        workspace = entry.workspace
+        self._db.execute(
+            Q["add_audit"],
+            (
+                entry.at_us,
+                entry.actor,
+                entry.action,
+                self._scopes.id("workspace", workspace) if workspace else None,
+                entry.target,
+                json.dumps(entry.detail, ensure_ascii=False),
+            ),
+        )
+
+    # --- control ----------------------------------------------------------------------------------
+
+    def add_pause(self, pause: Pause) -> None:
+        workspace = pause.workspace
+        self._db.execute(
+            Q["add_pause"],
+            (
+                pause.id,
+                self._scopes.id(pause.kind, pause.name),
+                self._scopes.id("workspace", workspace) if workspace else None,
+                pause.reason,
+                pause.actor,
+                pause.origin,
+                pause.created_us,
+                pause.until_us,
+            ),
+        )
+
+    def lift_pause(self, pause: Pause, by: str, reason: str) -> None:
+        changed = self._db.execute(Q["lift_pause"], (self.now_us, by, reason, pause.id)).rowcount
+        assert changed == 1, "a pause was lifted twice"
+
+    def add_suppression(self, suppression: Suppression) -> bool:
+        workspace = suppression.workspace
+        changed = self._db.execute(
+            Q["add_suppression"],
+            (
+                suppression.id,
+                suppression.address,
+                self._scopes.id("workspace", workspace) if workspace else None,
+                suppression.origin,
+                suppression.ground,
+                suppression.actor,
+                suppression.created_us,
+            ),
+        ).rowcount
+        return changed == 1
+
+    def remove_suppression(self, id_: Id) -> None:
+        self._db.execute(Q["remove_suppression"], (id_,))
+
+    def add_token(self, token: Token, hash_: bytes) -> None:
+        self._db.execute(
+            Q["add_token"], (token.id, hash_, token.name, token.workspace, token.created_us)
+        )
+
+    def revoke_token(self, id_: Id) -> None:
+        self._db.execute(Q["revoke_token"], (self.now_us, id_))
+
+    # --- what memory is rebuilt from --------------------------------------------------------------
+
+    def anchor(self) -> Anchor | None:
+        row = self._db.execute(Q["anchor"]).fetchone()
+        return Anchor(governed_us=row[0], boot_us=row[1], boot_id=row[2]) if row else None
+
+    def charges(self, since_us: int) -> Iterator[Attempt]:
+        for row in self._db.execute(Q["charges"], (since_us,)):
+            yield rows.attempt(row, self._scopes)
+
+    def all_waiting(self) -> Iterator[Message]:
+        for row in self._db.execute(Q["all_waiting"]):
+            yield rows.message(row, self._scopes)
+
+    def held_counts(self) -> dict[str, int]:
+        found = self._db.execute(Q["held_counts"])
+        return {self._scopes.name(mailbox): count for mailbox, count in found}
+
+    def bounces(self, since_us: int) -> Iterator[tuple[str, int]]:
+        for mailbox, at_us in self._db.execute(Q["bounces"], (since_us,)):
+            yield self._scopes.name(mailbox), at_us
+
+    def event_ends(self) -> dict[str, int]:
+        found = self._db.execute(Q["event_ends"])
+        return {self._scopes.name(workspace): seq for workspace, seq in found}
+
+    def suppression_count(self) -> int:
+        (count,) = self._db.execute(Q["suppression_count"]).fetchone()
+        return int(count)
+
+    def _messages(self, query: str, *values: object) -> list[Message]:
+        return [rows.message(row, self._scopes) for row in self._db.execute(Q[query], values)]
