@@ -27,14 +27,17 @@ _PATTERNS = {"limit": "^([1-9][0-9]{0,2}|1000)$", "lifted": "^(true|false)$"}
 def document(surface: Surface) -> dict[str, Any]:
     """The description of one surface."""
     routes = [route for route in ROUTES if surface is Surface.OPERATOR or route.shim]
-    types: list[Any] = [Problem]
+    types: dict[int, Any] = {id(Problem): Problem}
     for route in routes:
-        types += [kind for kind in (route.answer, route.body, route.page_of) if kind is not None]
-    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
-    by_type = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
+        for kind in (route.answer, route.body, route.page_of):
+            for one in kind if isinstance(kind, tuple) else (kind,):
+                if one is not None:
+                    types[id(one)] = one
+    found_schemas, components = msgspec.json.schema_components(types.values(), ref_template=_REF)
+    schemas = dict(zip(types, found_schemas, strict=True))
     paths: dict[str, Any] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_type, surface)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas, surface)
     found: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -76,11 +79,18 @@ def _operation(route: Route, schemas: dict[int, Any], surface: Surface) -> dict[
     if route.body is not None:
         operation["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": schemas[id(route.body)]}},
+            "content": {"application/json": {"schema": _schema(route.body, schemas)}},
         }
     if route.open and surface is Surface.SHIM:
         operation["security"] = [{}, {"token": []}]
     return operation
+
+
+def _schema(kind: Any, schemas: dict[int, Any]) -> dict[str, Any]:
+    if isinstance(kind, tuple):
+        return {"anyOf": [schemas[id(one)] for one in kind]}
+    found: dict[str, Any] = schemas[id(kind)]
+    return found
 
 
 def _pattern(name: str) -> dict[str, str]:
@@ -91,7 +101,7 @@ def _responses(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
     if route.answer is None:
         content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
     else:
-        schema = schemas[id(route.answer)]
+        schema = _schema(route.answer, schemas)
         if route.page_of is not None:
             schema = {
                 "type": "object",

@@ -19,7 +19,7 @@ Handler = Callable[[Request, Context], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation. `answer` None: no JSON; `page_of` gives the type of the items of a page."""
+    """One operation. `answer` None: no JSON; a tuple: any of these; `page_of` gives the type of the items of a page."""
 
     method: str
     path: str
@@ -43,10 +43,10 @@ _LIST = ("workspace",)
 _REASON = wire.ReasonRequest
 
 ROUTES: tuple[Route, ...] = (
-    Route("POST", "/v1/messages", submissions.submit, sub.Answer | sub.Results, 202,
-          body=sub.Submission | sub.Batch, shim=True),
-    Route("POST", "/v1/preflight", submissions.preflight, sub.Answer | sub.Results,
-          body=sub.Submission | sub.Batch, shim=True),
+    Route("POST", "/v1/messages", submissions.submit, (sub.Answer, sub.Results), 202,
+          body=(sub.Submission, sub.Batch), shim=True),
+    Route("POST", "/v1/preflight", submissions.preflight, (sub.Answer, sub.Results),
+          body=(sub.Submission, sub.Batch), shim=True),
     Route("GET", "/v1/messages", resources.list_messages, wire.Page, page_of=wire.MessageView,
           shim=True,
           query=("workspace", "state", "mailbox", "recipient", "after", "limit")),
