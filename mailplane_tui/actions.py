@@ -54,22 +54,22 @@ _LOGS = frozenset({"audit", "events", "detail"})
 ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         id="mailbox.pause", keys=("p",), label="pause", role="operator", danger=Danger.SAFE,
-        help="Pause the selected mailboxes, or the one under the cursor, with a reason",
+        help="Pause what is selected, or under the cursor",
         cli="mailplane mailbox pause {address} --reason REASON", footer=10, where=_FLEET,
     ),
     Action(
         id="mailbox.resume", keys=("r",), label="resume", role="operator", danger=Danger.GUARDED,
-        help="Lift the pauses of the selected mailboxes; a rule's hold has to be acknowledged",
+        help="Let it send again; asks why, and y for a rule's stop",
         cli="mailplane mailbox resume {address} --reason REASON", footer=11, where=_FLEET,
     ),
     Action(
         id="workspace.pause", keys=("P",), label="pause workspace", role="operator",
-        danger=Danger.SAFE, help="Pause every mailbox of the workspace, with a reason",
+        danger=Danger.SAFE, help="Pause every mailbox of the workspace",
         cli="mailplane workspace pause {workspace} --reason REASON",
     ),
     Action(
         id="workspace.resume", keys=("ctrl+r",), label="resume workspace", role="operator",
-        danger=Danger.GUARDED, help="Lift the workspace's pauses; its name has to be typed",
+        danger=Danger.GUARDED, help="Lift the workspace's own pauses; asks for its name",
         cli="mailplane workspace resume {workspace} --reason REASON",
     ),
     Action(
@@ -95,7 +95,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         id="filter", keys=("/",), label="filter", footer=30, where=_LISTS,
-        help="Show only what matches: text, key:value (state, domain, path, provider), ! negates",
+        help="Show what matches: text, state:held, !text",
     ),
     Action(
         id="sort", keys=("s",), label="sort", help="Choose the order of the mailboxes", footer=31,
@@ -126,7 +126,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         id="workspace.switch", keys=("w",), label="workspace", footer=32,
-        help="Switch to another workspace, or to the read-only view of all",
+        help="Switch to another workspace, or all (read-only)",
         cli="mailplane workspace list",
     ),
     Action(
@@ -173,7 +173,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         id="quit", keys=("q", "ctrl+q"), label="quit",
-        help="Leave the dashboard; the daemon keeps sending", footer=92,
+        help="Leave the dashboard; the daemon keeps sending",
     ),
 )  # fmt: skip
 

@@ -13,7 +13,6 @@ from mailplane_tui.lines import Line, Role, line
 from mailplane_tui.scrub import fit
 from mailplane_wire.resources import MailboxView
 
-_WIDE: Final = 130
 _ADDRESS_MOST: Final = 40
 
 
@@ -29,7 +28,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column of `width` cells, or `wide` ones in a wide table.
+    """A column of `width` cells, or `wide` ones in a table that has room for all wide ones.
 
     `need` is the narrowest table that has it; the numbers of a `stale` one age with the link.
     """
@@ -48,7 +47,9 @@ def columns_for(width: int, *, every_workspace: bool) -> list[tuple[Column, int]
     shown = [column for column in COLUMNS if width >= column.need]
     if not every_workspace:
         shown = [column for column in shown if column is not WORKSPACE]
-    cells = [column.wide if width >= _WIDE else column.width for column in shown]
+    cells = [column.wide for column in shown]
+    if sum(cells) + len(cells) > width:
+        cells = [column.width for column in shown]
     spare = width - sum(cells) - len(cells)
     cells[0] += max(0, min(spare, _ADDRESS_MOST - cells[0]))
     return list(zip(shown, cells, strict=True))
@@ -118,11 +119,11 @@ WORKSPACE: Final = Column(
 
 COLUMNS: Final = (
     Column(title="MAILBOX", width=20, wide=24, need=0, draw=_address, stale=False),
-    Column(title="STATE", width=9, wide=10, need=30, draw=_state),
+    Column(title="STATE", width=10, wide=11, need=30, draw=_state),
     Column(title="TODAY", width=17, wide=25, need=50, draw=_today),
-    Column(title="WEEK", width=6, wide=20, need=68, draw=_week),
-    Column(title="WAIT", width=4, wide=6, need=56, draw=_waiting, right=True),
-    Column(title="BNC%", width=4, wide=5, need=76, draw=_bounces, right=True),
+    Column(title="WEEK", width=6, wide=19, need=68, draw=_week),
+    Column(title="WAIT", width=5, wide=6, need=56, draw=_waiting, right=True),
+    Column(title="BNC%", width=5, wide=5, need=76, draw=_bounces, right=True),
     Column(title="NEXT", width=6, wide=6, need=62, draw=_next, right=True),
     Column(title=" PATH", width=12, wide=12, need=100, draw=_path, stale=False),
     Column(title="PROVIDER", width=8, wide=8, need=110, draw=_provider, stale=False),

@@ -69,7 +69,7 @@ def details(
 def advice(row: MailboxView) -> str:
     """What to press, or that nothing has to be done."""
     if needs_acknowledgement(row):
-        return "r resumes it; you will be asked to acknowledge what stopped it"
+        return "r resumes it; asks you to acknowledge the stop"
     if row.pauses and not own_pauses(row):
         kind, _, name = row.pauses[0].scope.partition(":")
         return f"paused with its {scrub(kind)} {scrub(name, 60)}; that has to be resumed"

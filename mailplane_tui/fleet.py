@@ -98,6 +98,7 @@ class Fleet:
         self.sort = "state"
         self.reverse = False
         self.order: list[str] = []
+        """The addresses shown, top down; another list object whenever it changed."""
         self.total = 0
         self.selected: set[str] = set()
         self.cursor: str | None = None
@@ -124,7 +125,8 @@ class Fleet:
         self.selected.intersection_update(self._lines)
 
     def _set_order(self, order: list[str], line: int) -> None:
-        self.order = order
+        if order != self.order:
+            self.order = order
         self._lines = {address: index for index, address in enumerate(order)}
         if self.cursor not in self._lines:
             self.cursor = order[min(line, len(order) - 1)] if order else None

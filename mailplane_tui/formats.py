@@ -148,6 +148,10 @@ class Format:
 
     # --- logs ------------------------------------------------------------------------------------
 
+    def event_heading(self, width: int) -> str:
+        """The heads of the event log's columns."""
+        return f"{'TIME':<9} {'EVENT':<12} {'MAILBOX':<{_mailbox(width)}} {'MESSAGE':<8} DETAIL"
+
     def event(self, event: EventView, width: int, keep: Container[str]) -> Line:
         """One row of the event log; recipients are masked."""
         message = self.glyphs.ellipsis + event.message[-6:] if event.message else ""
@@ -155,31 +159,43 @@ class Format:
         if event.recipient:
             detail = f"{mask(scrub(event.recipient))} {detail}"
         role = _EVENT_ROLES.get(event.kind.rpartition(".")[2], Role.TEXT)
-        mailbox_width = 30 if width >= WIDE else 22
         return line(
-            (self.clock(event.at) + "  ", Role.DIM),
+            (f"{self.clock(event.at):<9} ", Role.DIM),
             (self.fit(event.kind, 12) + " ", role),
-            self.fit(event.mailbox or "", mailbox_width) + " ",
+            self.fit(event.mailbox or "", _mailbox(width)) + " ",
             (self.fit(message, 8) + " ", Role.DIM),
             detail,
         )
 
+    def audit_heading(self, width: int) -> str:
+        """The heads of the audit log's columns."""
+        who, action, target = _audit_widths(width)
+        return f"{'TIME':<9} {'WHO':<{who}} {'ACTION':<{action}} {'TARGET':<{target}} DETAIL"
+
     def audit(self, entry: AuditView, width: int, keep: Container[str]) -> Line:
         """One row of the audit log; addresses that aren't mailboxes are masked."""
-        detail = mask_all(scrub(_detail(entry.detail)), keep)
-        target = mask_all(scrub(entry.target), keep)
-        wide = width >= WIDE
+        who, action, target = _audit_widths(width)
+        named = mask_all(scrub(entry.target.removeprefix("mailbox:")), keep)
         return line(
-            (self.clock(entry.at) + "  ", Role.DIM),
-            self.fit(entry.actor, 16 if wide else 11) + " ",
-            (self.fit(entry.action, 18 if wide else 13) + " ", Role.STRONG),
-            self.fit(target, 34 if wide else 22) + " ",
-            (detail, Role.DIM),
+            (f"{self.clock(entry.at):<9} ", Role.DIM),
+            self.fit(entry.actor, who) + " ",
+            (self.fit(entry.action, action) + " ", Role.STRONG),
+            self.fit(named, target) + " ",
+            (mask_all(scrub(_detail(entry.detail)), keep), Role.DIM),
         )
 
 
-WIDE: Final = 110
+_WIDE: Final = 110
 """Columns from which log rows get wider columns."""
+
+
+def _mailbox(width: int) -> int:
+    return 32 if width >= _WIDE else 22
+
+
+def _audit_widths(width: int) -> tuple[int, int, int]:
+    return (16, 18, 34) if width >= _WIDE else (11, 14, 22)
+
 
 _BOUNCE_WARNING: Final = 5.0
 """Per cent; the rate at which senders are commonly stopped (facts/tui.md's example rule)."""
@@ -194,13 +210,11 @@ def short(number: int) -> str:
 
 def _shares(parts: tuple[int, int, int], limit: int, width: int) -> list[int]:
     """Cells per part. What is there shows at least one cell, and so does what is free."""
-    cells: list[int] = []
     total = max(limit, sum(parts), 1)
+    cells = [max(1, round(part * width / total)) if part else 0 for part in parts]
     room = width if sum(parts) >= limit else width - 1
-    for part in parts:
-        cell = min(room, max(1, round(part * width / total))) if part else 0
-        cells.append(cell)
-        room -= cell
+    while sum(cells) > room and max(cells) > 0:
+        cells[cells.index(max(cells))] -= 1
     return cells
 
 

@@ -57,6 +57,16 @@ def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…") ->
     return padding + text if right else text + padding
 
 
+def fit_middle(text: str, width: int, *, ellipsis: str = "…") -> str:
+    """The text in at most `width` cells; a longer one loses its middle, not its end."""
+    if cell_len(text) <= width:
+        return text
+    tail = text[-(width * 2 // 3) :]
+    while cell_len(tail) > width * 2 // 3:
+        tail = tail[1:]
+    return set_cell_size(text, max(0, width - cell_len(tail) - 1)) + ellipsis + tail
+
+
 def mask(address: str) -> str:
     """An address with its local part hidden: `x***@firm.example`."""
     return _ADDRESS.sub(_masked, address)

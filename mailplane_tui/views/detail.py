@@ -22,7 +22,13 @@ from mailplane_wire.resources import EventView, MailboxView, MessageView
 if TYPE_CHECKING:
     from mailplane_tui.app import Dashboard
 
-_MESSAGES = 5
+_TALL = 32
+_MESSAGES = 10
+_MESSAGES_SHORT = 3
+
+
+class Messages(Block):
+    """The block of the latest messages."""
 
 
 class DetailScreen(TailActions[EventView], Screen[None]):
@@ -50,7 +56,7 @@ class DetailScreen(TailActions[EventView], Screen[None]):
         yield TruthBar()
         yield Block(lambda width: [self._where(width), self._rule(width)], 2)
         yield DetailPane(lambda: self.row, heading=False)
-        yield Block(self._message_lines, _MESSAGES + 2)
+        yield Messages(self._message_lines, 3)
         yield Block(lambda width: [self._rule(width), self._events_head()], 2)
         yield self._tail
         yield KeyBar("detail")
@@ -67,9 +73,11 @@ class DetailScreen(TailActions[EventView], Screen[None]):
         self.update_lines()
 
     def update_lines(self) -> None:
-        """Make all lines anew."""
+        """Make all lines anew; the two blocks that grow get the height they need."""
         for lines in self.query(Lines):
             lines.update_lines()
+            if isinstance(lines, DetailPane | Messages):
+                lines.styles.height = len(lines.compose_lines(self.size.width))
 
     # --- lines -----------------------------------------------------------------------------------
 
@@ -95,7 +103,8 @@ class DetailScreen(TailActions[EventView], Screen[None]):
             return [*head, line(("  none yet", Role.DIM))]
         text = self._dashboard.format
         now = self._dashboard.model.now
-        for message in self._messages[:_MESSAGES]:
+        room = _MESSAGES if self.size.height >= _TALL else _MESSAGES_SHORT
+        for message in self._messages[:room]:
             when = text.when(message.slot_at or message.updated_at, now)
             head.append(
                 line(

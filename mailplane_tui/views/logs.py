@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from textual.app import ComposeResult
@@ -46,7 +46,7 @@ def event_tail(dashboard: Dashboard, mailbox: str | None = None) -> TailView[Eve
 class LogHead(Lines):
     """The heading of a log's columns, and what to expect while it is empty."""
 
-    def __init__(self, heading: str, empty: str, tail: TailView[Entry]) -> None:
+    def __init__(self, heading: Callable[[int], str], empty: str, tail: TailView[Entry]) -> None:
         super().__init__()
         self._heading = heading
         self._empty = empty
@@ -54,8 +54,7 @@ class LogHead(Lines):
 
     def compose_lines(self, width: int) -> list[Line]:
         """One line."""
-        del width
-        text = self._heading if self._tail.shown else self._empty
+        text = self._heading(width) if self._tail.shown else self._empty
         return [line((f"  {text}", Role.DIM))]
 
 
@@ -99,7 +98,7 @@ class TailActions(Generic[Entry]):
 class LogView(TailActions[Entry], View):
     """A tail with its heading; its subclass says which log."""
 
-    def __init__(self, tail: TailView[Entry], heading: str, empty: str) -> None:
+    def __init__(self, tail: TailView[Entry], heading: Callable[[int], str], empty: str) -> None:
         super().__init__()
         self._tail = tail
         self._head = LogHead(heading, empty, tail)
@@ -144,7 +143,7 @@ class AuditTail(LogView[AuditView]):
     def __init__(self, dashboard: Dashboard) -> None:
         super().__init__(
             audit_tail(dashboard),
-            "TIME      WHO         ACTION        TARGET                 DETAIL",
+            dashboard.format.audit_heading,
             "No change yet. Each pause, edit and refusal will stand here.",
         )
 
@@ -175,7 +174,7 @@ class EventTail(LogView[EventView]):
     def __init__(self, dashboard: Dashboard) -> None:
         super().__init__(
             event_tail(dashboard),
-            "TIME      EVENT        MAILBOX                MESSAGE  DETAIL",
+            dashboard.format.event_heading,
             "Nothing happened yet. Each message's way will stand here.",
         )
 

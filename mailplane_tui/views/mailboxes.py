@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,9 @@ class Welcome(Lines):
 
     def compose_lines(self, width: int) -> list[Line]:
         """The next step, as a command or a key."""
-        del width
         model = self.dashboard.model
         if model.link is Link.NEVER:
-            return self._no_daemon()
+            return self._no_daemon(max(20, width - 6))
         if model.mailboxes:
             return self._nothing_here()
         return [
@@ -50,15 +50,15 @@ class Welcome(Lines):
             line(("   Just looking?  ", Role.DIM), "mailplane demo", ("  sends nothing", Role.DIM)),
         ]
 
-    def _no_daemon(self) -> list[Line]:
+    def _no_daemon(self, width: int) -> list[Line]:
         model = self.dashboard.model
-        fault = scrub(model.fault, 300) if model.fault else "connecting"
+        fault = scrub(model.fault) if model.fault else "connecting"
         retry = f"next try in {model.retry_in_s:.0f} s" if model.retry_in_s is not None else ""
         return [
             (),
             line(("   No daemon yet", Role.STRONG)),
             (),
-            line(f"   {fault}"),
+            *(line(f"   {part}") for part in textwrap.wrap(fault, width)),
             (),
             line(("   R ", Role.KEY), "try now   ", ("q ", Role.KEY), f"quit   {retry}"),
         ]

@@ -147,11 +147,18 @@ def workspace_dialog(model: Model, glyphs: Glyphs) -> PickDialog:
 
 
 def _workspace_line(name: str, count: Count, glyphs: Glyphs) -> Line:
-    shown = sorted((s for s in SEVERITY if count.states[s]), key=lambda s: -SEVERITY[s])
+    shown = [state for state in SEVERITY if count.states[state]]
     return (
-        (fit(scrub(name, 60), 22) + " ", Role.TEXT),
-        (f"{count.mailboxes:>5}  ", Role.DIM),
-        *((f"{glyphs.states[s]} {count.states[s]} {s}  ", STATE_ROLES[s]) for s in shown),
+        (fit(scrub(name, 60), 20) + " ", Role.TEXT),
+        (f"{count.mailboxes:>4}  ", Role.DIM),
+        *(
+            span
+            for state in shown
+            for span in (
+                (f"{glyphs.states[state]} {count.states[state]} {state}", STATE_ROLES[state]),
+                (" ", Role.TEXT),
+            )
+        ),
     )
 
 

@@ -103,11 +103,11 @@ class Until(Lines, can_focus=True):
 
     def on_focus(self) -> None:
         """Show that the keys go here."""
-        self.update_lines()
+        self.call_after_refresh(self.update_lines)
 
     def on_blur(self) -> None:
         """Show that they no longer do."""
-        self.update_lines()
+        self.call_after_refresh(self.update_lines)
 
 
 class PauseDialog(Dialog[Answer]):
@@ -184,11 +184,11 @@ class Confirm(Lines, can_focus=True):
 
     def on_focus(self) -> None:
         """Now the key works."""
-        self.update_lines()
+        self.call_after_refresh(self.update_lines)
 
     def on_blur(self) -> None:
         """Now it doesn't."""
-        self.update_lines()
+        self.call_after_refresh(self.update_lines)
 
 
 class ResumeDialog(Dialog[Answer]):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from textual.events import Click
 
 from mailplane_tui.actions import Danger, footer_for, key_text, refusal
-from mailplane_tui.glyphs import STATE_ROLES
 from mailplane_tui.lines import Line, Role, Span, line, plain, spread, width_of
 from mailplane_tui.model import Link
-from mailplane_tui.scrub import scrub
+from mailplane_tui.scrub import fit_middle, scrub
 from mailplane_tui.widgets.painted import Lines
 
 _WIDE = 110
@@ -18,9 +17,9 @@ class TruthBar(Lines):
     """Line 1: whose numbers these are, how fresh, and how much is wrong."""
 
     def compose_lines(self, width: int) -> list[Line]:
-        """One line; the link comes before everything else on its right."""
-        model, text = self.dashboard.model, self.dashboard.format
-        left: list[str | Span] = [("mailplane ", Role.STRONG)]
+        """One line; where it is too long, the less urgent counts go."""
+        model = self.dashboard.model
+        left: list[str | Span] = [(" mailplane ", Role.STRONG)]
         if self.dashboard.title_note:
             left.append((f"{scrub(self.dashboard.title_note, 20)} ", Role.NEAR))
         left.extend(self._workspace())
@@ -28,11 +27,20 @@ class TruthBar(Lines):
             left.append((f"   {scrub(model.actor, 40)}, {scrub(model.role, 20)}", Role.DIM))
         if self.dashboard.readonly:
             left.append(("  read-only", Role.NEAR))
-        clock = text.local(model.now) if model.now else None
-        right: list[str | Span] = [*self._link(), *self._counts()]
-        if clock and model.link is not Link.OFFLINE:
-            right.append(f"  {clock:%H:%M:%S}" + (f" {clock:%Z}" if width >= _WIDE else ""))
-        return [spread(line(" ", *left), line(*right, " "), width)]
+        counts = self._counts()
+        right = [self._link(), *counts.values(), self._clock(width)]
+        room = width - width_of(line(*left)) - 2
+        for least in (counts.get("paused"), right[-1], counts.get("unknown")):
+            if least and sum(map(width_of, right)) > room:
+                right.remove(least)
+        return [spread(line(*left), line(*(span for part in right for span in part), " "), width)]
+
+    def _clock(self, width: int) -> Line:
+        model = self.dashboard.model
+        if model.now is None or model.link is Link.OFFLINE:
+            return ()
+        clock = self.dashboard.format.local(model.now)
+        return line(f"  {clock:%H:%M:%S}" + (f" {clock:%Z}" if width >= _WIDE else ""))
 
     def _workspace(self) -> Line:
         model = self.dashboard.model
@@ -65,19 +73,23 @@ class TruthBar(Lines):
                     (f"  data as of {at}", Role.NEAR),
                 )
 
-    def _counts(self) -> Line:
+    def _counts(self) -> dict[str, Line]:
         model = self.dashboard.model
         if model.link in (Link.NEVER, Link.OFFLINE):
-            return ()
+            return {}
         count = model.count
-        pieces: list[Span] = []
-        for state, word in (("held", "held"), ("error", "err"), ("paused", "paused")):
-            if number := count.states[state]:
-                pieces.append((f"  {word} {number}", STATE_ROLES[state]))
-        if count.unknown:
-            pieces.append((f"  unknown {count.unknown}", Role.UNKNOWN))
-        pieces.append((f"  queue {count.waiting}", Role.TEXT))
-        return tuple(pieces)
+        numbers = (
+            ("held", count.states["held"], Role.HELD),
+            ("err", count.states["error"], Role.ERROR),
+            ("queue", count.waiting, Role.TEXT),
+            ("paused", count.states["paused"], Role.PAUSED),
+            ("unknown", count.unknown, Role.UNKNOWN),
+        )
+        return {
+            word: line("  ", (f"{word} {number}", role))
+            for word, number, role in numbers
+            if number or word == "queue"
+        }
 
 
 class Tabs(Lines):
@@ -112,14 +124,16 @@ class StatusLine(Lines):
 
     def compose_lines(self, width: int) -> list[Line]:
         """One line."""
-        del width
         model = self.dashboard.model
         if model.link is Link.OFFLINE:
-            fault = scrub(model.fault or "the daemon fell silent", 200)
-            return [line((f" ! {fault}. View only until it is back.  R retry now", Role.ERROR))]
+            lead = " ! view only, R retries: "
+            fault = scrub(model.fault or "the daemon fell silent")
+            ellipsis = self.dashboard.format.glyphs.ellipsis
+            shown = fit_middle(fault, width - len(lead), ellipsis=ellipsis)
+            return [line((lead + shown, Role.ERROR))]
         if model.book and model.book.problems:
             first = scrub(model.book.problems[0], 200)
-            return [line((f" ! book not applied, the last good one stays: {first}", Role.HELD))]
+            return [line((f" ! bad book, the last good one stays: {first}", Role.HELD))]
         return [self.dashboard.main.view.status()]
 
 
@@ -142,9 +156,9 @@ class KeyBar(Lines):
         self._view = view
 
     def compose_lines(self, width: int) -> list[Line]:
-        """As many keys as fit; command and help always do."""
+        """As many keys as fit; the last two always do."""
         keys = self._keys()
-        last = [keys.pop() for _ in range(min(3, len(keys)))][::-1]
+        last = [keys.pop() for _ in range(min(2, len(keys)))][::-1]
         room = width - 1 - sum(width_of(spans) for _, spans in last)
         shown: list[Span] = [(" ", Role.TEXT)]
         for _, spans in keys:

@@ -13,7 +13,7 @@ import socketserver
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote
 
 import msgspec
@@ -26,8 +26,6 @@ from mailplane_wire.resources import (
     Change,
     EventView,
     Heartbeat,
-    LogAudit,
-    LogEvent,
     MailboxView,
     Page,
     PauseRequest,
@@ -287,7 +285,7 @@ class StandIn:
             self._server = None
         self.path.unlink(missing_ok=True)
 
-    def __enter__(self) -> StandIn:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
