@@ -85,7 +85,7 @@ class Client:
         Hand the last id back to `last_event_id` to resume without a gap. Raises Refused or
         DaemonUnreachable.
         """
-        from urllib.parse import quote  # noqa: PLC0415
+        from urllib.parse import quote
 
         path = "/v1/stream" + (f"?workspace={quote(workspace)}" if workspace else "")
         headers = {"Accept": "text/event-stream"}

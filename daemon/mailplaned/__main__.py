@@ -43,7 +43,7 @@ def main() -> None:
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
-        import uvloop  # noqa: PLC0415
+        import uvloop
     except ImportError:  # not on this platform
         return None
     return uvloop.new_event_loop

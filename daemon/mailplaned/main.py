@@ -43,7 +43,7 @@ from mailplaned.runtime.place import (
     own_directory,
 )
 from mailplaned.services.dispatch import Dispatcher
-from mailplaned.services.recovery import rebuild, recover
+from mailplaned.services.recovery import missed, rebuild, recover
 from mailplaned.services.upkeep import Upkeep
 from mailplaned.store.database import Database, Unusable
 from mailplaned.store.store import Connections, SqliteStore
@@ -81,7 +81,7 @@ class Core:
         self.upkeep = Upkeep(self.store, clock)
         self.store.on_commit(self._wake)
 
-    async def start(self, policy: Policy) -> int:
+    async def start(self) -> int:
         """Rebuild, recover, and wake what is due; how many messages are unknown since the last run.
 
         The store's `run` is started in a task of the caller's group before this.
@@ -99,11 +99,7 @@ class Core:
 
         for mailbox, in_us in (await self.store.write(slots)).items():
             self.dispatcher.wake(mailbox, in_us)
-        # A pause may have ended, or slots gone by, while nobody looked.
-        self.upkeep.ask(
-            [address for ws in policy.workspaces.values() for address in ws.mailboxes],
-            "the daemon started",
-        )
+        self.upkeep.ask(await self.store.write(missed), "the daemon was not running")
         return unknown
 
     @asynccontextmanager
@@ -115,7 +111,7 @@ class Core:
         await self.store.start(policy)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.store.run(), name="store")
-            await self.start(policy)
+            await self.start()
             sending = group.create_task(self.dispatcher.run(), name="dispatch")
             house = group.create_task(self.upkeep.run(), name="upkeep")
             yield group

@@ -213,7 +213,7 @@ class Transaction(Reader, Protocol):
         tries: int | None = None,
         demand: tuple[int, tuple[tuple[str, int], ...]] | None = None,
     ) -> Message:
-        """The message in its new state; `demand` is what its next attempt takes, if that changed."""
+        """The message in its new state; `demand` is what its next attempt takes, if it changed."""
         ...
 
     def set_recipients(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mailplaned.book.schema import DaemonFile, MemberTable
 from mailplaned.book.source import Key, Source, nearest
-from mailplaned.book.words import host_and_port, is_loopback
+from mailplaned.book.words import duration_us, host_and_port, is_loopback
 from mailplaned.domain.policy import Member, Settings
 
 UidOf = Callable[[str], int | None]
@@ -35,6 +35,7 @@ def settings(source: Source, file: DaemonFile) -> Settings:
         allowed_hosts=tuple(file.shim.allowed_hosts),
         message_bytes=file.limits.message_bytes,
         waiting_messages=file.limits.waiting_messages,
+        retry_us=tuple(duration_us(wait) for wait in file.dispatch.retry),
     )
 
 

@@ -126,6 +126,14 @@ class LimitsTable(Table, frozen=True, kw_only=True):
     waiting_messages: Positive = 2_000_000
 
 
+class DispatchTable(Table, frozen=True, kw_only=True):
+    """`[dispatch]`: how long to wait between tries; the last wait repeats."""
+
+    retry: Annotated[
+        list[Duration], Meta(min_length=1, max_length=50, description="one to fifty durations")
+    ] = field(default_factory=lambda: ["1m", "5m", "15m", "30m", "1h", "2h", "4h"])
+
+
 class MemberTable(Table, frozen=True, kw_only=True):
     """`[[member]]`: a person on this host, by `unix_user` or by `uid`."""
 
@@ -145,6 +153,7 @@ class DaemonFile(Table, frozen=True, kw_only=True):
     edge: EdgeTable | None = None
     dns: DnsTable | None = None
     limits: LimitsTable = LimitsTable()
+    dispatch: DispatchTable = DispatchTable()
     member: list[MemberTable] = []
 
 

@@ -274,8 +274,10 @@ class Spacing:
         self._floor = (-1, 0)
 
     def gap_after(self, slot_us: int) -> int:
-        """The gap after a slot. The jitter is a fixed function of the slot, so that a preflight
-        and the submission after it see the same future.
+        """The gap after a slot.
+
+        The jitter is a fixed function of the slot, so that a preflight and the submission after it
+        see the same future.
         """
         if not self.pace.jitter_us:
             return self.pace.min_gap_us

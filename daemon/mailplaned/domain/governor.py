@@ -1,4 +1,4 @@
-"""The governor: may this mailbox send these units now, and if not, when?
+"""The governor: whether a mailbox may send now, and if not, when.
 
 It holds every scope's ledger and every cap bound to it. All scopes must have room, charging is all
 or nothing, and a refusal names the cap that binds. The tables are the truth: this is their image
@@ -117,7 +117,7 @@ class Governor:
     def rested_at(self, mailbox: str) -> int:
         """From when on the pace lets the next attempt of a mailbox begin."""
         spacing = self._spacings[mailbox]
-        return spacing.last_us + spacing.gap_after(spacing.last_us)
+        return spacing.last_us + spacing.pace.min_gap_us
 
     # --- telling ----------------------------------------------------------------------------------
 

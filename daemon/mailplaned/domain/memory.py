@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 
 from mailplaned.domain.governed_time import GovernedTime
 from mailplaned.domain.governor import Governor
-from mailplaned.domain.policy import Mailbox, Policy
+from mailplaned.domain.policy import Mailbox, Policy, Workspace
 from mailplaned.domain.records import Message, Pause, ScopeKind
 from mailplaned.domain.windows import WEEK_US
 
@@ -31,6 +31,8 @@ class Memory:
         """How many there are; none lets the hot path skip the look-up."""
         self.event_seq: Counter[str] = Counter()
         """The last event number of each workspace."""
+        self.orphans: set[str] = set()
+        """Mailboxes that the policy does not have and messages still wait for."""
         self.waiting = 0
         """Messages that wait for a slot or are held, everywhere."""
 
@@ -67,22 +69,16 @@ class Memory:
 
     def mailboxes_in(self, kind: ScopeKind, name: str) -> list[Mailbox]:
         """The mailboxes that a pause of this scope stops; for a path those on any of its tiers."""
-        found = []
-        for workspace in self.policy.workspaces.values():
-            on_path: set[str] = set()
-            if kind == "path" and name.startswith(f"{workspace.name}/"):
-                path = workspace.paths.get(name.partition("/")[2])
-                on_path = {a for tier in path.tiers for a in tier} if path else set()
-            for mailbox in workspace.mailboxes.values():
-                if (
-                    kind == "everything"
-                    or (kind == "workspace" and workspace.name == name)
-                    or (kind == "domain" and mailbox.domain == name)
-                    or (kind == "mailbox" and mailbox.address == name)
-                    or mailbox.address in on_path
-                ):
-                    found.append(mailbox)
-        return found
+        return [
+            mailbox
+            for workspace in self.policy.workspaces.values()
+            for mailbox in workspace.mailboxes.values()
+            if kind == "everything"
+            or (kind == "workspace" and workspace.name == name)
+            or (kind == "domain" and mailbox.domain == name)
+            or (kind == "mailbox" and mailbox.address == name)
+            or (kind == "path" and _on_path(workspace, mailbox.address, name))
+        ]
 
     def wait(self, message: Message) -> None:
         """A message waits for its slot."""
@@ -110,3 +106,13 @@ class Memory:
         insort(times, at_us)
         if times[0] < at_us - WEEK_US:
             del times[: bisect_right(times, at_us - WEEK_US)]
+
+
+def _on_path(workspace: Workspace, address: str, name: str) -> bool:
+    """Whether an address is on the path that is kept under `<workspace>/<path>`."""
+    path = workspace.paths.get(name.removeprefix(f"{workspace.name}/"))
+    return (
+        path is not None
+        and name == f"{workspace.name}/{path.name}"
+        and any(address in tier for tier in path.tiers)
+    )

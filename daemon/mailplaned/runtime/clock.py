@@ -44,9 +44,21 @@ class SystemClock:
         return event.is_set()
 
 
+_ENTROPY_BYTES = 4096
+
+
 class SystemRandom:
-    """`ports.Random` of this host."""
+    """`ports.Random` of this host. It asks the kernel for much at a time: each call costs."""
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._used = 0
 
     def bits(self, count: int) -> int:
         """See `ports.Random`."""
-        return secrets.randbits(count)
+        size = -(-count // 8)
+        if self._used + size > len(self._pool):
+            self._pool, self._used = secrets.token_bytes(_ENTROPY_BYTES), 0
+        taken = self._pool[self._used : self._used + size]
+        self._used += size
+        return int.from_bytes(taken) >> (8 * size - count)

@@ -1,1 +1,1 @@
-"""The use cases: each is one change to the store. They decide nothing that the domain can decide."""
+"""The use cases, each one change to the store. They decide nothing that the domain can decide."""

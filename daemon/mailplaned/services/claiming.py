@@ -14,9 +14,8 @@ from mailplaned.domain.records import Message, Recipient
 from mailplaned.ports import Transaction
 from mailplaned.services.settling import demand_of, end, place, tell
 
-
-_LOOK_AT = 50
-"""Due messages looked at for one mailbox at a time, since not each of them becomes an attempt."""
+_SPARE = 2
+"""Due messages looked at beyond the room there is, since not each of them becomes an attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +46,7 @@ def claim(tx: Transaction, room: Mapping[str, int]) -> Claimed:
         mailbox = tx.memory.mailbox(address)
         if mailbox is None or tx.memory.active_pauses(mailbox):
             continue  # lifting the pause wakes it again
-        for message in tx.due(address, tx.now_us, max(places, _LOOK_AT)):
+        for message in tx.due(address, tx.now_us, places + _SPARE):
             if places == 0 or tx.memory.governor.rested_at(address) > tx.now_us:
                 break
             begun = _begin(tx, mailbox, message)

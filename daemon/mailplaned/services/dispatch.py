@@ -176,7 +176,7 @@ class Dispatcher:
         )
         try:
             return await transport.send(envelope)
-        except Exception as fault:  # a fault in a transport must not lose the message
+        except Exception as fault:  # noqa: BLE001 - a fault in a transport must not lose the message
             _log.exception("transport fault", action="send", mailbox=begun.mailbox.address)
             return lost(begun.addresses, why=f"a fault in mailplane: {type(fault).__name__}")
 

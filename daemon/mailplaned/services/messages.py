@@ -1,4 +1,4 @@
-"""What a person or a sender may do with a message that is already in: cancel it, settle its fate."""
+"""What may be done with a message that is already in: cancel it, settle its fate."""
 
 from __future__ import annotations
 

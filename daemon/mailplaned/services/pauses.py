@@ -77,8 +77,9 @@ def pause_by_provider(tx: Transaction, mailbox: Mailbox, stop: Stop, random: Ran
 def lift(
     tx: Transaction, id_: Id, *, actor: str, reason: str, acknowledge: bool
 ) -> Pause | NotLifted:
-    """Lift one pause; others on the same scope stay. What a rule or a provider stopped has to be
-    acknowledged. The caller replans the mailboxes of its scope.
+    """Lift one pause; others on the same scope stay. The caller replans its mailboxes.
+
+    What a rule or a provider stopped has to be acknowledged.
     """
     found = tx.pause(id_)
     if found is None:
@@ -145,11 +146,13 @@ class Replan:
 
 
 def replan(tx: Transaction, mailbox: str, cause: str, at: Replan) -> Replan:
-    """Give the next messages of a mailbox new slots, in their order: first those that have one,
-    then the held ones. To be called until it is `done`. A paused mailbox is left as it is.
+    """Give the next messages of a mailbox new slots. To be called until it is `done`.
+
+    First come those that have a slot, in their order, then the held ones. A paused mailbox is left
+    as it is; what waits for one that the book no longer has is held.
     """
     rules = tx.memory.mailbox(mailbox)
-    if rules is None or tx.memory.active_pauses(rules):
+    if rules is not None and tx.memory.active_pauses(rules):
         return Replan(done=True)
     since_us = at.since_us or tx.now_us
     found = tx.waiting_in_order(mailbox, at.after, REPLAN_CHUNK)
@@ -159,7 +162,9 @@ def replan(tx: Transaction, mailbox: str, cause: str, at: Replan) -> Replan:
         tx.memory.forget(message)
     for message in again:
         _place_again(tx, message, cause)
-    if len(found) < REPLAN_CHUNK:
+    if rules is None and len(found) < REPLAN_CHUNK:
+        return Replan(done=True)
+    if rules is not None and len(found) < REPLAN_CHUNK:
         held = [
             m for m in tx.held(mailbox, REPLAN_CHUNK) if not tx.memory.active_pauses(rules, m.path)
         ]

@@ -1,8 +1,9 @@
-"""From the tables to a daemon that can decide: memory rebuilt, attempts of the last run accounted."""
+"""From the tables to a daemon that can decide: memory rebuilt, the last run accounted for."""
 
 from __future__ import annotations
 
 from mailplaned.domain.governed_time import GovernedTime
+from mailplaned.domain.ledger import HAND_OFF_GUARD_US
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.message import lost
 from mailplaned.domain.outcomes import Outcome
@@ -35,6 +36,8 @@ def rebuild(tx: Transaction, policy: Policy, time: GovernedTime) -> Memory:
             memory.last_sent_us[attempt.mailbox] = attempt.ended_us
     for message in tx.all_waiting():
         memory.wait(message)
+        if not governor.knows(message.mailbox):
+            memory.orphans.add(message.mailbox)
     for mailbox, count in tx.held_counts().items():
         memory.held[mailbox] = count
         memory.waiting += count
@@ -58,6 +61,19 @@ def recover(tx: Transaction) -> int:
         report = lost(addresses, why="the daemon stopped during the attempt")
         record(tx, message, report, jitter=0.5)
     return len(found)
+
+
+def missed(tx: Transaction) -> list[str]:
+    """Mailboxes with slots that went by while no daemon ran, or that the book no longer has."""
+    memory = tx.memory
+    late_us = tx.now_us - HAND_OFF_GUARD_US
+    found = []
+    for workspace in memory.policy.workspaces.values():
+        for address in workspace.mailboxes:
+            planned = memory.governor.mailbox_track(address).planned
+            if planned and planned[0] < late_us:
+                found.append(address)
+    return [*found, *sorted(memory.orphans)]
 
 
 def adopt(tx: Transaction, policy: Policy) -> list[str]:
@@ -86,4 +102,4 @@ def adopt(tx: Transaction, policy: Policy) -> list[str]:
                 continue
             changed.append(mailbox.address)
     tx.touched.update(changed)
-    return changed
+    return [*changed, *sorted(tx.memory.orphans)]

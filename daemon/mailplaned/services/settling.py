@@ -9,7 +9,7 @@ from typing import Any
 from mailplaned.domain.caps import NEVER_US
 from mailplaned.domain.message import RecipientState, Settlement, State, settle, state_of
 from mailplaned.domain.outcomes import Report
-from mailplaned.domain.policy import Delivery, Settings
+from mailplaned.domain.policy import Delivery
 from mailplaned.domain.records import Event, Message, Recipient
 from mailplaned.ports import Transaction
 
@@ -32,7 +32,7 @@ def record(tx: Transaction, message: Message, report: Report, *, jitter: float) 
         report,
         tries=message.tries,
         delivery=_delivery(tx, message),
-        retry_us=memory.policy.settings.retry_us or Settings().retry_us,
+        retry_us=memory.policy.settings.retry_us,
         jitter=jitter,
     )
     if memory.governor.knows(message.mailbox):

@@ -1,4 +1,4 @@
-"""What comes due by itself: the end of a message's life, of a pause, of a kept answer; new slots."""
+"""What comes due by itself: the end of a message's life, of a pause; and new slots."""
 
 from __future__ import annotations
 

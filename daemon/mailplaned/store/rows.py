@@ -201,7 +201,7 @@ def pause(row: Row, scopes: Scopes) -> Pause:
     kind, name = scopes.kind_and_name(row[1])
     return Pause(
         id=Id(row[0]),
-        kind=cast(ScopeKind, kind),
+        kind=cast("ScopeKind", kind),
         name=name,
         workspace=scopes.name(row[2]) if row[2] is not None else None,
         reason=row[3],

@@ -24,8 +24,5 @@ Q: Final = _named_queries()
 
 def migrations() -> list[tuple[int, str, str]]:
     """Every migration as (number, name, script), in order."""
-    found = []
-    for file in (_HERE / "migrations").iterdir():
-        if file.name.endswith(".sql"):
-            found.append((int(file.name[:4]), file.name, file.read_text()))
-    return sorted(found)
+    found = (file for file in (_HERE / "migrations").iterdir() if file.name.endswith(".sql"))
+    return sorted((int(file.name[:4]), file.name, file.read_text()) for file in found)

@@ -18,9 +18,10 @@ from mailplaned.domain.governed_time import GovernedTime
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.policy import Policy
 from mailplaned.ports import Clock, Reader, StoreFault, StoreFull, Transaction
+from mailplaned.store.reader import SqlReader
 from mailplaned.store.rows import Scopes
 from mailplaned.store.sql import Q
-from mailplaned.store.transaction import SqlReader, SqlTransaction
+from mailplaned.store.transaction import SqlTransaction
 
 T = TypeVar("T")
 

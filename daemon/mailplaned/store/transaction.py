@@ -1,4 +1,4 @@
-"""The questions and changes that services ask of the tables, over one SQLite connection."""
+"""Changes to the tables, over the one connection that writes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from mailplaned.domain.governed_time import Anchor
 from mailplaned.domain.ids import Id
 from mailplaned.domain.memory import Memory
-from mailplaned.domain.message import WAITING, RecipientState, State
+from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.outcomes import Outcome, Report
 from mailplaned.domain.records import (
     Attempt,
@@ -23,127 +23,9 @@ from mailplaned.domain.records import (
     Suppression,
     Token,
 )
-from mailplaned.ports import MessageFilter
 from mailplaned.store import rows
+from mailplaned.store.reader import SqlReader
 from mailplaned.store.sql import Q
-
-
-class SqlReader:
-    """`ports.Reader` over a connection."""
-
-    def __init__(self, connection: sqlite3.Connection, scopes: rows.Scopes) -> None:
-        self._db = connection
-        self._scopes = scopes
-
-    def message(self, id_: Id) -> Message | None:
-        row = self._db.execute(Q["message"], (id_,)).fetchone()
-        return rows.message(row, self._scopes) if row else None
-
-    def messages(self, wanted: MessageFilter) -> list[Message]:
-        where: list[str] = ["m.id > ?"]
-        values: list[object] = [wanted.after or b""]
-        table = "messages AS m"
-        for kind, name in (("workspace", wanted.workspace), ("mailbox", wanted.mailbox)):
-            if name is not None:
-                where.append(f"m.{kind}_id = ?")
-                values.append(self._scopes.find(kind, name) or 0)
-        if wanted.recipient is not None:
-            table += " JOIN recipients AS r ON r.message_id = m.id"
-            where.append("r.address = ?")
-            values.append(wanted.recipient)
-        if wanted.state is not None:
-            paused = [self._scopes.find("mailbox", name) or 0 for name in wanted.paused]
-            marks = ",".join("?" * len(paused))
-            if wanted.state == State.HELD:
-                where.append(
-                    f"(m.state = 'held' OR m.slot_at IS NOT NULL AND m.mailbox_id IN ({marks}))"
-                )
-                values += paused
-            else:
-                where.append("m.state = ?")
-                values.append(wanted.state)
-                if wanted.state in WAITING:
-                    where.append(f"m.mailbox_id NOT IN ({marks})")
-                    values += paused
-        values.append(wanted.limit)
-        # Every part of this text is one of the constants above; all values are bound.
-        sql = f"SELECT DISTINCT m.* FROM {table} WHERE {' AND '.join(where)} ORDER BY m.id LIMIT ?"  # noqa: S608
-        return [rows.message(row, self._scopes) for row in self._db.execute(sql, values)]
-
-    def recipients(self, message: Id) -> list[Recipient]:
-        return [rows.recipient(row) for row in self._db.execute(Q["recipients"], (message,))]
-
-    def attempts(self, message: Id) -> list[Attempt]:
-        found = self._db.execute(Q["attempts"], (message,))
-        return [rows.attempt(row, self._scopes) for row in found]
-
-    def events_of(self, message: Id) -> list[Event]:
-        found = self._db.execute(Q["events_of"], (message,))
-        return [rows.event(row, self._scopes) for row in found]
-
-    def events(self, workspace: str | None, after: int, limit: int) -> list[Event]:
-        if workspace is None:
-            found = self._db.execute(Q["events_after"], (after, limit))
-        else:
-            scope = self._scopes.find("workspace", workspace) or 0
-            found = self._db.execute(Q["events_after_in_workspace"], (after, scope, limit))
-        return [rows.event(row, self._scopes) for row in found]
-
-    def audit(self, after: int, limit: int) -> list[AuditEntry]:
-        found = self._db.execute(Q["audit_after"], (after, limit))
-        return [rows.audit_entry(row, self._scopes) for row in found]
-
-    def log_ends(self) -> tuple[int, int]:
-        (event,) = self._db.execute(Q["last_event"]).fetchone()
-        (audit,) = self._db.execute(Q["last_audit"]).fetchone()
-        return event or 0, audit or 0
-
-    def pause(self, id_: Id) -> Pause | None:
-        row = self._db.execute(Q["pause"], (id_,)).fetchone()
-        return rows.pause(row, self._scopes) if row else None
-
-    def pauses(self, *, lifted: bool) -> list[Pause]:
-        found = self._db.execute(Q["all_pauses" if lifted else "active_pauses"])
-        return [rows.pause(row, self._scopes) for row in found]
-
-    def suppressed(self, workspace: str, addresses: Sequence[str]) -> list[Suppression]:
-        scope = self._scopes.find("workspace", workspace)
-        found = []
-        for address in addresses:
-            lowered = address.lower()
-            for key in (lowered, lowered[lowered.rfind("@") :]):
-                row = self._db.execute(Q["suppressed"], (key, scope)).fetchone()
-                if row:
-                    found.append(rows.suppression(row, self._scopes))
-        return found
-
-    def suppressions(
-        self, workspace: str | None, after: Id | None, limit: int
-    ) -> list[Suppression]:
-        if workspace is None:
-            found = self._db.execute(Q["suppressions"], (after or b"", limit))
-        else:
-            scope = self._scopes.find("workspace", workspace)
-            found = self._db.execute(Q["suppressions_in_workspace"], (after or b"", scope, limit))
-        return [rows.suppression(row, self._scopes) for row in found]
-
-    def suppression(self, id_: Id) -> Suppression | None:
-        row = self._db.execute(Q["suppression"], (id_,)).fetchone()
-        return rows.suppression(row, self._scopes) if row else None
-
-    def sending_to(self, workspace: str | None, address: str) -> list[Id]:
-        query = "sending_to_domain" if address.startswith("@") else "sending_to_address"
-        found = [Id(row[0]) for row in self._db.execute(Q[query], (address,))]
-        if workspace is None:
-            return found
-        messages = ((id_, self.message(id_)) for id_ in found)
-        return [id_ for id_, message in messages if message and message.workspace == workspace]
-
-    def tokens(self) -> list[Token]:
-        return list(self.token_hashes().values())
-
-    def token_hashes(self) -> dict[bytes, Token]:
-        return {row[5]: rows.token(row) for row in self._db.execute(Q["tokens"])}
 
 
 class SqlTransaction(SqlReader):

@@ -63,7 +63,7 @@ def _endpoint(handler: Handler, context: Context) -> Callable[[Request], Awaitab
             raise
         except StoreFault as fault:
             _log.error("store fault", action="request", path=request.url.path, why=str(fault))
-        except Exception:  # the caller gets a problem, the log gets the rest
+        except Exception:  # noqa: BLE001 - the caller gets a problem, the log gets the rest
             _log.exception("fault", action="request", path=request.url.path)
         words = "nothing has been changed; the daemon's log says more"
         return reply_problem(refuse("fault", words).problem)

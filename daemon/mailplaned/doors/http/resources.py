@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from mailplane_wire import resources as wire
 from mailplaned.domain import ids
+from mailplaned.domain.message import State
 from mailplaned.domain.policy import Workspace
 from mailplaned.domain.roles import Action, Caller
 from mailplaned.doors.http import views
@@ -24,10 +25,7 @@ from mailplaned.services.recovery import rebuild
 PAGE_LIMIT = 1_000
 """The most items on a page."""
 
-_STATES = frozenset(
-    "queued scheduled held sending deferred unknown accepted bounced failed expired suppressed "
-    "canceled".split()
-)
+_STATES = frozenset(State)
 
 
 # --- messages ------------------------------------------------------------------------------------

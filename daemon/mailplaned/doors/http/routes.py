@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from mailplane_wire import resources as wire
 from mailplane_wire import submissions as sub
-from mailplaned.doors.http import control, metrics, resources, submissions
+from mailplaned.doors.http import control, metrics, pauses, people, resources, submissions
 from mailplaned.doors.http.context import Context
 
 Handler = Callable[[Request, Context], Awaitable[Response]]
@@ -19,7 +19,10 @@ Handler = Callable[[Request, Context], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation. `answer` None: no JSON; a tuple: any of these; `page_of` gives the type of the items of a page."""
+    """One operation.
+
+    `answer` None: no JSON; a tuple: any of these. `page_of` gives the type of a page's items.
+    """
 
     method: str
     path: str
@@ -65,17 +68,17 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/accounts", resources.list_accounts, wire.Page, page_of=wire.AccountView,
           query=_LIST),
     Route("GET", "/v1/paths", resources.list_paths, wire.Page, page_of=wire.PathView, query=_LIST),
-    Route("GET", "/v1/pauses", control.list_pauses, wire.Page, page_of=wire.PauseView,
+    Route("GET", "/v1/pauses", pauses.list_pauses, wire.Page, page_of=wire.PauseView,
           query=("lifted",)),
-    Route("POST", "/v1/pauses", control.add_pause, wire.PauseView, 201, body=wire.PauseRequest),
-    Route("DELETE", "/v1/pauses/{id}", control.lift_pause, dict[str, list[str]], body=_REASON),
+    Route("POST", "/v1/pauses", pauses.add_pause, wire.PauseView, 201, body=wire.PauseRequest),
+    Route("DELETE", "/v1/pauses/{id}", pauses.lift_pause, dict[str, list[str]], body=_REASON),
     *(
         route
         for path in ("/v1/mailboxes/{name}", "/v1/domains/{name}", "/v1/workspaces/{name}",
                      "/v1/everything")
         for route in (
-            Route("POST", f"{path}/pause", control.pause_named, wire.PauseView, 201, body=_REASON),
-            Route("POST", f"{path}/resume", control.resume_named, dict[str, list[str]],
+            Route("POST", f"{path}/pause", pauses.pause_named, wire.PauseView, 201, body=_REASON),
+            Route("POST", f"{path}/resume", pauses.resume_named, dict[str, list[str]],
                   body=_REASON),
         )
     ),
@@ -91,11 +94,11 @@ ROUTES: tuple[Route, ...] = (
           query=("workspace", "after", "limit")),
     Route("GET", "/v1/audit", resources.list_audit, wire.Page, page_of=wire.AuditView,
           query=("workspace", "after", "limit")),
-    Route("GET", "/v1/tokens", control.list_tokens, wire.Page, page_of=wire.TokenView),
-    Route("POST", "/v1/tokens", control.add_token, wire.TokenView, 201, body=wire.TokenRequest),
-    Route("DELETE", "/v1/tokens/{id}", control.revoke_token, wire.TokenView),
+    Route("GET", "/v1/tokens", people.list_tokens, wire.Page, page_of=wire.TokenView),
+    Route("POST", "/v1/tokens", people.add_token, wire.TokenView, 201, body=wire.TokenRequest),
+    Route("DELETE", "/v1/tokens/{id}", people.revoke_token, wire.TokenView),
     Route("GET", "/v1/ledger/verify", resources.verify_ledger, wire.LedgerReport),
-    Route("POST", "/v1/clock/accept", control.accept_clock, dict[str, int], body=_REASON),
+    Route("POST", "/v1/clock/accept", people.accept_clock, dict[str, int], body=_REASON),
     Route("GET", "/v1/health", resources.health, wire.Health, shim=True, open=True),
     Route("GET", "/metrics", metrics.metrics, None),
 )  # fmt: skip

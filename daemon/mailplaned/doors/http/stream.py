@@ -139,7 +139,7 @@ class Stream:
     async def _opening(
         self, subscriber: _Subscriber, cursors: tuple[int, int] | None
     ) -> list[bytes]:
-        """The snapshot and the rows of the logs since `cursors`; from then on changes are queued."""
+        """The snapshot and the logs' rows since `cursors`; from then on changes are queued."""
         if not self._subscribers:
             self._views = {view.address: view for view in await self._all_views()}
             self._cursors = await self._context.store.read(lambda reader: reader.log_ends())

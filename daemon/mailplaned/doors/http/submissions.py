@@ -19,7 +19,7 @@ from mailplaned.doors.http.guard import caller_of
 from mailplaned.doors.http.replies import invalid, refuse, reply, reply_problem
 from mailplaned.doors.http.times import parse_duration, parse_time, show_time
 from mailplaned.ports import Random, Transaction
-from mailplaned.services import admission
+from mailplaned.services import admission, answers
 from mailplaned.services.compose import AttachmentDraft, Draft, compose
 
 BATCH_LIMIT = 1_000
@@ -30,7 +30,7 @@ _decode_one = msgspec.json.Decoder(wire.Submission).decode
 _decode_batch = msgspec.json.Decoder(wire.Batch).decode
 _FIELDS = {field.encode_name: field.type for field in msgspec.structs.fields(wire.Submission)}
 
-Result = admission.Admitted | admission.Refused | Problem
+Result = answers.Admitted | answers.Refused | Problem
 Body = wire.Submission | Problem
 
 
@@ -77,7 +77,7 @@ async def read_json(request: Request) -> bytes:
 def _submit_all(
     tx: Transaction,
     caller: Caller,
-    parsed: list[admission.Submission | Problem],
+    parsed: list[answers.Submission | Problem],
     random: Random,
 ) -> list[Result]:
     return [
@@ -139,7 +139,7 @@ def _told(name: str, words: str) -> tuple[str, str]:
     return name + place.rstrip("`"), reason[:1].lower() + reason[1:]
 
 
-def _parse(body: Body, context: Context, header_key: str | None) -> admission.Submission | Problem:
+def _parse(body: Body, context: Context, header_key: str | None) -> answers.Submission | Problem:
     if isinstance(body, Problem):
         return body
     errors: list[tuple[str, str]] = []
@@ -165,7 +165,7 @@ def _parse(body: Body, context: Context, header_key: str | None) -> admission.Su
         errors += [(fault.field, fault.reason) for fault in composed]
     if errors or isinstance(composed, tuple):
         return _invalid(errors)
-    return admission.Submission(
+    return answers.Submission(
         composed=composed,
         workspace=body.workspace,
         mailbox=body.mailbox.lower() if body.mailbox is not None else None,
@@ -235,7 +235,7 @@ def _single(result: Result) -> Response:
 def _shown(result: Result) -> tuple[wire.Answer | Problem, bool]:
     if isinstance(result, Problem):
         return result, False
-    if isinstance(result, admission.Refused):
+    if isinstance(result, answers.Refused):
         return _refused(result), False
     return wire.Answer(
         id=result.id,
@@ -249,7 +249,7 @@ def _shown(result: Result) -> tuple[wire.Answer | Problem, bool]:
     ), result.replayed
 
 
-def _refused(result: admission.Refused) -> Problem:
+def _refused(result: answers.Refused) -> Problem:
     wait_us = result.retry_after_us
     errors = []
     if result.field is not None and result.code == "invalid":
@@ -265,7 +265,7 @@ def _refused(result: admission.Refused) -> Problem:
     )
 
 
-def _decision(decision: admission.Decision) -> wire.Decision:
+def _decision(decision: answers.Decision) -> wire.Decision:
     return wire.Decision(
         verdict=decision.verdict,  # type: ignore[arg-type]
         scope=decision.scope,

@@ -10,7 +10,7 @@ from mailplane_wire import resources as wire
 from mailplaned.domain import ids
 from mailplaned.domain.caps import Standing
 from mailplaned.domain.memory import Memory
-from mailplaned.domain.policy import Mailbox, Workspace
+from mailplaned.domain.policy import Account, Mailbox, Workspace
 from mailplaned.domain.records import (
     Attempt,
     AuditEntry,
@@ -44,7 +44,7 @@ def mailbox_view(memory: Memory, mailbox: Mailbox, now_us: int) -> wire.MailboxV
     pauses = memory.active_pauses(mailbox)
     track = memory.governor.mailbox_track(address)
     bounced = memory.bounced.get(address, ())
-    state, reason = _state(account.supported, account.provider, pauses, standings)
+    state, reason = _state(account, pauses, standings)
     return wire.MailboxView(
         address=address,
         name=mailbox.name,
@@ -75,11 +75,11 @@ def mailbox_view(memory: Memory, mailbox: Mailbox, now_us: int) -> wire.MailboxV
 
 
 def _state(
-    supported: bool, provider: str, pauses: list[Pause], standings: list[Standing]
+    account: Account, pauses: list[Pause], standings: list[Standing]
 ) -> tuple[wire.MailboxState, str | None]:
     """The most severe thing that can be said of a mailbox, and why."""
-    if not supported:
-        return "error", f"provider {provider} is not supported by this version"
+    if not account.supported:
+        return "error", f"provider {account.provider} is not supported by this version"
     found: list[tuple[wire.MailboxState, str | None]] = [("ready", None)]
     for pause in pauses:
         state = _ORIGIN_STATE[pause.origin]

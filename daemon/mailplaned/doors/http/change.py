@@ -1,0 +1,64 @@
+"""What every changing route does: read its body, ask leave, commit, or refuse without effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from mailplaned.domain.roles import Action, Caller
+from mailplaned.doors.http.context import Context
+from mailplaned.doors.http.replies import Refusal, invalid, refuse
+from mailplaned.doors.http.submissions import read_json
+from mailplaned.ports import Transaction
+
+T = TypeVar("T")
+
+REASON_LENGTH = 500
+
+
+async def commit(context: Context, change: Callable[[Transaction], T]) -> T:
+    """Run a change that may refuse, by raising Refusal before it has had any effect.
+
+    A refusal is an ordinary answer and not a fault: it must not undo what shares its commit.
+    """
+
+    def guarded(tx: Transaction) -> T | Refusal:
+        try:
+            return change(tx)
+        except Refusal as refusal:
+            return refusal
+
+    done = await context.store.write(guarded)
+    if isinstance(done, Refusal):
+        raise done
+    return done
+
+
+async def body_of(request: Request, type_: type[T]) -> T:
+    """The body as a wire type. Raises Refusal that names the field."""
+    content = await read_json(request)
+    try:
+        return msgspec.json.decode(content, type=type_)
+    except msgspec.ValidationError as fault:
+        words, _, place = str(fault).partition(" - at `$.")
+        raise invalid((place.rstrip("`") or "body", words)) from fault
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise invalid(("body", f"is not valid JSON: {fault}")) from fault
+
+
+def permit(caller: Caller, action: Action, workspace: str | None) -> None:
+    """Raise Refusal unless the caller may do it there; without a workspace: daemon-wide."""
+    if not caller.may(action, workspace):
+        where = f"in {workspace}" if workspace else "for the whole daemon"
+        raise refuse("not-permitted", f"{caller.name} ({caller.role}) may not {action} {where}")
+
+
+def clean_reason(text: str) -> str:
+    """A reason as it is kept: one line. Raises Refusal for an empty or a hostile one."""
+    reason = " ".join(text.split())
+    if not 0 < len(reason) <= REASON_LENGTH or not reason.isprintable():
+        raise invalid(("reason", f"has to be 1 to {REASON_LENGTH} printable characters"))
+    return reason
