@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -20,6 +21,8 @@ from mailplane_wire.resources import (
     PauseView,
     ReasonRequest,
 )
+
+OPEN_STATES: Final = ("unknown", "held", "deferred", "sending", "queued", "scheduled")
 
 
 @dataclass(slots=True)
@@ -94,13 +97,20 @@ def lift_pauses(client: Client, pauses: Iterable[str], reason: str) -> Outcome:
     return outcome
 
 
-def recent_messages(client: Client, address: str, limit: int) -> list[MessageView] | str:
-    """The messages of a mailbox, or why they can't be had."""
-    query = urlencode({"mailbox": address, "limit": limit})
+def open_messages(client: Client, address: str, limit: int) -> list[MessageView] | str:
+    """The mailbox's unfinished messages, those that need a person first; or why they can't be had.
+
+    Oldest first within a state.
+    """
+    found: list[MessageView] = []
     try:
-        page = client.get(f"/v1/messages?{query}", Page)
-        return msgspec.convert(page.items, list[MessageView])
+        for state in OPEN_STATES:
+            if (room := limit - len(found)) > 0:
+                query = urlencode({"mailbox": address, "state": state, "limit": room})
+                page = client.get(f"/v1/messages?{query}", Page)
+                found.extend(msgspec.convert(page.items, list[MessageView]))
     except (Refused, DaemonUnreachable) as fault:
         return str(fault)
     except msgspec.MsgspecError:
         return "the daemon's answer was not understood"
+    return found

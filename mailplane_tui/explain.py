@@ -8,20 +8,25 @@ from datetime import datetime
 from mailplane_tui.formats import Format
 from mailplane_tui.lines import Line, Role, Span, line
 from mailplane_tui.scrub import mask_all, scrub
-from mailplane_wire.resources import CapView, MailboxView, PauseView
+from mailplane_wire.resources import CapView, MailboxView, PauseView, WorkspaceView
 
 _WINDOWS = ("hour", "day", "week")
 _LABEL = 9
 
 
 def needs_acknowledgement(row: MailboxView) -> bool:
-    """Whether a rule or a provider stopped the mailbox, so that a person has to say they saw it."""
-    return row.state in ("held", "error")
+    """Whether a rule or a provider paused the mailbox: a person has to say that they saw it."""
+    return any(pause.origin != "person" for pause in own_pauses(row))
 
 
 def own_pauses(row: MailboxView) -> list[PauseView]:
     """The pauses on the mailbox itself, not on what it belongs to."""
     return [pause for pause in row.pauses if pause.scope.startswith("mailbox:")]
+
+
+def own_workspace_pauses(view: WorkspaceView) -> list[PauseView]:
+    """The pauses on the workspace itself, not on everything."""
+    return [pause for pause in view.pauses if pause.scope.startswith("workspace:")]
 
 
 def strip(row: MailboxView, text: Format, now: datetime | None, keep: Container[str]) -> list[Line]:
@@ -70,11 +75,14 @@ def advice(row: MailboxView) -> str:
     """What to press, or that nothing has to be done."""
     if needs_acknowledgement(row):
         return "r resumes it; asks you to acknowledge the stop"
-    if row.pauses and not own_pauses(row):
-        kind, _, name = row.pauses[0].scope.partition(":")
-        return f"paused with its {scrub(kind)} {scrub(name, 60)}; that has to be resumed"
-    if row.state == "paused":
+    if own_pauses(row):
         return "r resumes it; mail stays queued until then"
+    if row.pauses:
+        kind, _, name = row.pauses[0].scope.partition(":")
+        what = f"its {scrub(kind)} {scrub(name, 60)} is" if name else "everything is"
+        return f"{what} paused; that has to be resumed"
+    if row.state == "error":
+        return "nothing to resume: its account has to be put right in the book"
     if row.state == "full":
         return "nothing to do: it goes on by itself as its cap frees"
     return "p pauses it"

@@ -6,7 +6,7 @@ Text from outside passes `scrub` here and nowhere else, so that no widget can fo
 from __future__ import annotations
 
 from collections.abc import Container
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from mailplane_tui.fleet import bounce_share
@@ -155,7 +155,7 @@ class Format:
     def event(self, event: EventView, width: int, keep: Container[str]) -> Line:
         """One row of the event log; recipients are masked."""
         message = self.glyphs.ellipsis + event.message[-6:] if event.message else ""
-        detail = mask_all(scrub(_detail(event.detail)), keep)
+        detail = mask_all(scrub(self._detail(event.detail)), keep)
         if event.recipient:
             detail = f"{mask(scrub(event.recipient))} {detail}"
         role = _EVENT_ROLES.get(event.kind.rpartition(".")[2], Role.TEXT)
@@ -181,9 +181,24 @@ class Format:
             self.fit(entry.actor, who) + " ",
             (self.fit(entry.action, action) + " ", Role.STRONG),
             self.fit(named, target) + " ",
-            (mask_all(scrub(_detail(entry.detail)), keep), Role.DIM),
+            (mask_all(scrub(self._detail(entry.detail)), keep), Role.DIM),
         )
 
+    def _detail(self, detail: dict[str, object]) -> str:
+        """An entry's detail in one line: the words somebody wrote first, then the rest by name."""
+        first = [str(detail[key]) for key in _WORDS if detail.get(key)]
+        rest = [self._named(key, value) for key, value in detail.items() if key not in _WORDS]
+        return " ".join(first + [text for text in rest if text])
+
+    def _named(self, key: str, value: object) -> str:
+        if key.endswith("_us") and isinstance(value, int):
+            moment = self.local(datetime.fromtimestamp(value / 1_000_000, UTC))
+            return f"{key.removesuffix('_us')}={moment:%H:%M:%S}"
+        return f"{key}={value}" if value not in (None, "", [], {}) else ""
+
+
+_WORDS: Final = ("reason", "reply", "outcome")
+"""What of an entry's detail is said without its name."""
 
 _WIDE: Final = 110
 """Columns from which log rows get wider columns."""
@@ -216,11 +231,3 @@ def _shares(parts: tuple[int, int, int], limit: int, width: int) -> list[int]:
     while sum(cells) > room and max(cells) > 0:
         cells[cells.index(max(cells))] -= 1
     return cells
-
-
-def _detail(detail: dict[str, object]) -> str:
-    """An entry's detail in one line: the words a person wrote first, then the rest by name."""
-    first = [str(detail[key]) for key in ("reason", "reply", "outcome") if detail.get(key)]
-    skip = {"reason", "reply", "outcome"}
-    rest = [f"{key}={value}" for key, value in detail.items() if key not in skip and value]
-    return " ".join(first + rest)

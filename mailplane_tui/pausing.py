@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mailplane_tui import calls
 from mailplane_tui.calls import Outcome
-from mailplane_tui.explain import advice, own_pauses
+from mailplane_tui.explain import advice, own_pauses, own_workspace_pauses
 from mailplane_tui.views.reasons import (
     Answer,
     PauseDialog,
@@ -83,9 +83,10 @@ class Pausing:
     def do_mailbox_resume(self) -> None:
         """Ask why, then lift the pauses of mailboxes that have some of their own."""
         rows = self._dashboard.targets()
-        stopped = [row for row in rows if own_pauses(row) or row.state in ("held", "error")]
+        stopped = [row for row in rows if own_pauses(row)]
         if not stopped:
-            why = advice(rows[0]) if len(rows) == 1 and rows[0].pauses else "nothing to resume"
+            stop = rows[0] if len(rows) == 1 and rows[0].state in ("paused", "error") else None
+            why = advice(stop) if stop else "Nothing to resume here"
             self._dashboard.toast(why, "error")
             return
         dialog = ResumeDialog(stopped)
@@ -118,7 +119,7 @@ class Pausing:
         """Ask why and for the name, then lift the workspace's pauses."""
         name = self._model.workspace
         view = self._model.workspaces.get(name) if name else None
-        if name is None or view is None or not view.pauses:
+        if name is None or view is None or not own_workspace_pauses(view):
             self._dashboard.toast("This workspace has no pause of its own", "error")
             return
         dialog = ResumeWorkspaceDialog(name, self._model.count.mailboxes)

@@ -1,4 +1,4 @@
-"""One mailbox in full: state, caps, latest messages and its events as they come."""
+"""One mailbox in full: state, caps, unfinished messages and its events as they come."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MESSAGES_SHORT = 3
 
 
 class Messages(Block):
-    """The block of the latest messages."""
+    """The block of unfinished messages."""
 
 
 class DetailScreen(TailActions[EventView], Screen[None]):
@@ -62,7 +62,7 @@ class DetailScreen(TailActions[EventView], Screen[None]):
         yield KeyBar("detail")
 
     def on_mount(self) -> None:
-        """Load what the stream doesn't carry, and take the keys."""
+        """Ask for what the stream doesn't carry, and take the keys."""
         self._open(self.address)
         self._tail.focus()
 
@@ -96,11 +96,11 @@ class DetailScreen(TailActions[EventView], Screen[None]):
         return (*line((" EVENTS  ", Role.DIM)), *self._tail.state_line())
 
     def _message_lines(self, width: int) -> list[Line]:
-        head = [self._rule(width), line((" LATEST MESSAGES", Role.DIM))]
+        head = [self._rule(width), line((" UNFINISHED MESSAGES, oldest first", Role.DIM))]
         if isinstance(self._messages, str):
             return [*head, line((f"  {scrub(self._messages)}", Role.DIM))]
         if not self._messages:
-            return [*head, line(("  none yet", Role.DIM))]
+            return [*head, line(("  none", Role.DIM))]
         text = self._dashboard.format
         now = self._dashboard.model.now
         room = _MESSAGES if self.size.height >= _TALL else _MESSAGES_SHORT
@@ -122,7 +122,7 @@ class DetailScreen(TailActions[EventView], Screen[None]):
         self.address = address
         self._messages = "asking the daemon"
         self._tail.rebuild()
-        job = partial(calls.recent_messages, self._dashboard.client, address, _MESSAGES)
+        job = partial(calls.open_messages, self._dashboard.client, address, _MESSAGES)
         self._dashboard.in_background(job, partial(self._loaded, address))
         self.update_lines()
 

@@ -139,7 +139,7 @@ def workspace_dialog(model: Model, glyphs: Glyphs) -> PickDialog:
         count = model.counts.get(view.name) or Count()
         spans = _workspace_line(view.name, count, glyphs)
         if view.pauses:
-            spans = (*spans, (f"  {glyphs.states['paused']} whole workspace paused", Role.PAUSED))
+            spans = (*spans, (f" {glyphs.states['paused']} as a whole", Role.PAUSED))
         choices.append(Choice(id=view.name, line=spans, now=view.name == model.workspace))
     start = model.cursor_row.workspace if model.workspace is None and model.cursor_row else None
     last = model.last_workspace or ALL

@@ -14,7 +14,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
@@ -91,13 +91,14 @@ def mailbox(address: str, **changes: Any) -> MailboxView:
 def pause(
     number: int, scope: str, *, reason: str = "vendor outage", actor: str = "ana"
 ) -> PauseView:
-    """A pause without an end."""
+    """A pause without an end; an actor `rule:…` makes it a rule's."""
     return PauseView(
         id=f"pau_{number}",
         scope=scope,
         reason=reason,
         actor=actor,
         created_at="2026-11-24T13:41:00Z",
+        origin="rule" if actor.startswith("rule:") else "person",
     )
 
 
@@ -210,7 +211,9 @@ class StandIn:
         parts = [unquote(part) for part in path.partition("?")[0].strip("/").split("/")]
         match method, parts:
             case "GET", ["v1", "messages"]:
-                return 200, Page(items=self.messages, next=None)
+                state = parse_qs(path.partition("?")[2]).get("state", [""])[0]
+                found = [item for item in self.messages if item["state"] == state]
+                return 200, Page(items=found, next=None)
             case "POST", ["v1", "pauses"]:
                 return 201, self._pause(msgspec.json.decode(body, type=PauseRequest))
             case "DELETE", ["v1", "pauses", ident]:

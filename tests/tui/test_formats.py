@@ -111,7 +111,10 @@ def test_details_name_every_pause_and_cap_and_what_to_press() -> None:
         state="held",
         unknown=2,
         caps=[cap("week", limit=250, sent=10), cap("day", sent=45, unknown=2)],
-        pauses=[pause(1, "mailbox:a@x.example", reason=HOSTILE), pause(2, "workspace:acme")],
+        pauses=[
+            pause(1, "mailbox:a@x.example", reason=HOSTILE, actor="rule:bounces"),
+            pause(2, "workspace:acme"),
+        ],
     )
     shown = "\n".join(plain(spans) for spans in explain.details(row, TEXT, NOW, (), bar=10))
     for part in (
@@ -128,6 +131,27 @@ def test_details_name_every_pause_and_cap_and_what_to_press() -> None:
 def test_a_mailbox_paused_with_its_workspace_says_so() -> None:
     row = mailbox("a@x.example", state="paused", pauses=[pause(1, "workspace:acme")])
     assert "workspace acme" in explain.advice(row)
+
+
+@pytest.mark.parametrize(
+    ("state", "pauses", "advice"),
+    [
+        ("ready", [], "p pauses it"),
+        ("full", [], "goes on by itself"),
+        ("error", [], "put right in the book"),
+        ("paused", ["mailbox:a@x.example"], "r resumes it; mail stays"),
+        ("paused", ["workspace:acme", "mailbox:a@x.example"], "r resumes it; mail stays"),
+        ("paused", ["everything"], "everything is paused"),
+    ],
+)
+def test_the_advice_fits_what_stops_the_mailbox(state: str, pauses: list[str], advice: str) -> None:
+    stops = [pause(number, scope) for number, scope in enumerate(pauses)]
+    assert advice in explain.advice(mailbox("a@x.example", state=state, pauses=stops))
+
+
+def test_times_in_a_log_row_are_readable() -> None:
+    row = event(1, "slot_moved", "a@x.example", detail={"slot_us": 1_795_532_531_000_000, "n": 0})
+    assert "slot=15:02:11 n=0" in plain(TEXT.event(row, 200, ()))
 
 
 def test_the_ends_of_a_pause_lie_ahead_in_wire_time() -> None:
