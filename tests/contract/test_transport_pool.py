@@ -11,7 +11,16 @@ import pytest
 from mailplaned.domain.outcomes import Outcome, Stage
 from mailplaned.transports.pool import Reuse
 from mailplaned.transports.smtp import SmtpTransport
-from tests.fakes.smtp_kit import PASSWORD, QUICK, USER, JumpClock, account, envelope, secrets
+from tests.fakes.smtp_kit import (
+    PASSWORD,
+    QUICK,
+    SHORT_S,
+    USER,
+    JumpClock,
+    account,
+    envelope,
+    secrets,
+)
 from tests.fakes.smtp_raw import Line, raw_server, stall
 from tests.fakes.smtp_server import DOT, RCPT, Provider, provider
 
@@ -67,7 +76,8 @@ async def test_a_changed_account_gets_its_own_login() -> None:
 
 
 async def test_no_more_connections_are_open_than_the_account_allows(relay: Provider) -> None:
-    transport = made()
+    timeouts = replace(QUICK, slot=SHORT_S, terminator=4 * SHORT_S)
+    transport = SmtpTransport(secrets(), JumpClock(), timeouts=timeouts)
     relay.stall = True
     on = account(relay.port, connections=3)
     attempts = [asyncio.create_task(transport.send(envelope(on))) for _ in range(8)]
@@ -194,7 +204,7 @@ async def test_a_server_that_answers_twice_is_not_believed_again() -> None:
         await line.dialogue("250 raw")
         await take_one(line)
         line.say("250 2.0.0 and again")
-        await stall(line)
+        await line.hear()
 
     transport = made()
     async with raw_server(script) as raw:

@@ -15,6 +15,7 @@ from tests.fakes.smtp_kit import (
     CONTENT,
     PASSWORD,
     QUICK,
+    SHORT_S,
     USER,
     Authority,
     FixedSecrets,
@@ -319,13 +320,16 @@ async def test_a_loss_after_the_dot_is_unknown(transport: SmtpTransport) -> None
         assert len(relay.accepted) == 1
 
 
-async def test_silence_after_the_dot_is_unknown(transport: SmtpTransport) -> None:
+async def test_silence_after_the_dot_is_unknown() -> None:
+    timeouts = replace(QUICK, terminator=SHORT_S)
+    transport = SmtpTransport(secrets(), JumpClock(), timeouts=timeouts)
     async with provider() as relay:
         relay.stall = True
         report = await transport.send(envelope(account(relay.port)))
         assert (report.outcome, report.stage, report.reply.code) == (UNKNOWN, Stage.DOT, 0)
         assert "in time" in report.reply.text
         assert len(relay.accepted) == 1
+        await transport.close()
 
 
 async def test_cancelling_after_the_dot_closes_the_connection(transport: SmtpTransport) -> None:

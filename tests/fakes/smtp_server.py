@@ -95,7 +95,7 @@ class Provider:
         if self.drop:
             assert isinstance(server, _Conversation)
             server.abort()
-        if self.stall:
+        if self.stall or self.drop:
             await asyncio.Event().wait()
         return self.says.get(DOT, "250 2.0.0 queued as 1")
 

@@ -110,9 +110,10 @@ class Session:
             raise silence(Stage.DATA, error) from error
         if self.wire.answered:
             reply = await self.next_reply(Stage.DATA, self.timeouts.block)
-            # A server that thanks for half a message may have taken that half.
-            thanked = reply.code // 100 == DONE // 100
-            raise Ended(Stage.DATA, reply, Outcome.UNKNOWN if thanked else None)
+            if reply.code // 100 == DONE // 100:
+                # It took half a message for a whole one: no reply of its can be believed.
+                raise Ended(Stage.DOT, reply, Outcome.UNKNOWN)
+            raise Ended(Stage.DATA, reply)
 
     async def finish(self) -> Reply:
         """Write the terminator and return the reply to it; without one the outcome is unknown."""

@@ -97,10 +97,10 @@ class SmtpTransport:
         if transaction.complete:
             session.messages += 1
             self._pool.give_back(mailbox, lane, session)
-        elif transaction.in_body:
-            self._pool.drop(session)
-        else:
+        elif transaction.listening:
             self._pool.dismiss(session)
+        else:
+            self._pool.drop(session)
         return report
 
     async def _open(self, account: Account, domain: str) -> Session:

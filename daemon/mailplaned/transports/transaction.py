@@ -33,8 +33,8 @@ class Transaction:
         self._refused: dict[int, RecipientReport] = {}
         self.unanswered = False
         """The server hung up before it answered MAIL: it has seen nothing of this message."""
-        self.in_body = False
-        """The server may take what comes next for text of the message."""
+        self.listening = True
+        """The server waits for the next command. Not so in a body, where QUIT would be text."""
         self.complete = False
         """The terminator was answered and the connection goes on."""
 
@@ -48,7 +48,7 @@ class Transaction:
         except Ended as end:
             self.unanswered = end.hung_up and end.stage is Stage.MAIL
             return self._report(end)
-        self.in_body = False
+        self.listening = True
         self.complete = reply.code // 100 in {2, 4, 5} and reply.code != CLOSING
         return self._report(Ended(Stage.DOT, reply))
 
@@ -65,15 +65,16 @@ class Transaction:
             if "smtputf8" not in offered:
                 raise _unsupported(envelope.account, "SMTPUTF8")
             words.append(b"SMTPUTF8")
-        reply = await self._command(Stage.MAIL, *words)
+        reply = await self._command(Stage.MAIL, *words, timeout_s=self._session.timeouts.command)
         if not _done(reply):
             raise Ended(Stage.MAIL, reply)
 
     async def _recipients(self) -> None:
         recipients = self._envelope.recipients
+        timeout_s = self._session.timeouts.command
         for index, address in enumerate(recipients):
             word = f"TO:<{address}>".encode(self._encoding)
-            reply = await self._command(Stage.RCPT, b"RCPT", word)
+            reply = await self._command(Stage.RCPT, b"RCPT", word, timeout_s=timeout_s)
             if _done(reply):
                 continue
             outcome = classify(Stage.RCPT, reply)
@@ -87,15 +88,17 @@ class Transaction:
 
     async def _data(self) -> None:
         session = self._session
-        reply = await session.command(Stage.DATA, b"DATA", timeout_s=session.timeouts.data)
+        reply = await self._command(Stage.DATA, b"DATA", timeout_s=session.timeouts.data)
         if reply.code != SEND_BODY:
             raise Ended(Stage.DATA, reply)
-        self.in_body = True
+        self.listening = False
         await session.body(dot_stuffed(self._envelope.content))
 
-    async def _command(self, stage: Stage, *words: bytes) -> Reply:
-        session = self._session
-        return await session.command(stage, *words, timeout_s=session.timeouts.command)
+    async def _command(self, stage: Stage, *words: bytes, timeout_s: float) -> Reply:
+        self.listening = False
+        reply = await self._session.command(stage, *words, timeout_s=timeout_s)
+        self.listening = True
+        return reply
 
     def _report(self, end: Ended) -> Report:
         """Recipients refused by name keep their own answer; the rest share the message's end."""
