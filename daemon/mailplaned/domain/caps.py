@@ -171,7 +171,8 @@ class Rule:
         first = bisect_right(planned, since - HAND_OFF_GUARD_US)
         last = bisect_right(planned, at_us)
         leaving += [slot + HAND_OFF_GUARD_US for slot in planned[first : min(last, first + excess)]]
-        leaving += [now_us + HAND_OFF_GUARD_US] * min(excess, self.track.open)
+        if now_us + HAND_OFF_GUARD_US > since:  # else they have left by then
+            leaving += [now_us + HAND_OFF_GUARD_US] * min(excess, self.track.open)
         leaving.sort()
         # Units kept for another workload's share are in no list: they come free one by one.
         released_us = (
