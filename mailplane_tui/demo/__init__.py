@@ -1,0 +1,1 @@
+"""The demo: the whole product on a stand-in provider. Imports nothing."""
