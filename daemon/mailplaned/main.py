@@ -79,26 +79,14 @@ class Core:
             store=self.store, transports=transports, signer=signer, clock=clock, random=random
         )
         self.upkeep = Upkeep(self.store, clock)
-        self.store.on_commit(self._wake)
+        self.store.on_commit(self.dispatcher.note_commit)
 
     async def start(self) -> int:
-        """Rebuild, recover, and wake what is due; how many messages are unknown since the last run.
+        """Account for the last run; how many messages are unknown since then.
 
         The store's `run` is started in a task of the caller's group before this.
         """
         unknown = await self.store.write(recover)
-
-        def slots(tx: Transaction) -> dict[str, int]:
-            found = {}
-            for workspace in tx.memory.policy.workspaces.values():
-                for address in workspace.mailboxes:
-                    slot_us = tx.next_slot(address)
-                    if slot_us is not None:
-                        found[address] = max(0, slot_us - tx.now_us)
-            return found
-
-        for mailbox, in_us in (await self.store.write(slots)).items():
-            self.dispatcher.wake(mailbox, in_us)
         self.upkeep.ask(await self.store.write(missed), "the daemon was not running")
         return unknown
 
@@ -115,7 +103,7 @@ class Core:
             sending = group.create_task(self.dispatcher.run(), name="dispatch")
             house = group.create_task(self.upkeep.run(), name="upkeep")
             yield group
-            self.dispatcher.stop()
+            await self.dispatcher.stop()
             _, late = await asyncio.wait([sending], timeout=WIRE_LIMIT_US / 1e6)
             for task in late:
                 task.cancel()
@@ -125,11 +113,6 @@ class Core:
             for transport in self._transports.values():
                 await transport.close()
             self.store.stop()
-
-    def _wake(self, touched: set[str], woken: dict[str, int]) -> None:
-        del touched
-        for mailbox, in_us in woken.items():
-            self.dispatcher.wake(mailbox, in_us)
 
 
 async def run(places: Places) -> int:

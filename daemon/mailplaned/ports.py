@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from mailplaned.domain.governed_time import Anchor
@@ -16,6 +16,7 @@ from mailplaned.domain.policy import Account, SendingDomain
 from mailplaned.domain.records import (
     Attempt,
     AuditEntry,
+    Claim,
     Event,
     KeptAnswer,
     Message,
@@ -169,6 +170,18 @@ class Reader(Protocol):
     def token_hashes(self) -> dict[bytes, Token]: ...
 
 
+@dataclass(slots=True)
+class Effects:
+    """What has to happen once a commit is durable. Services add to it."""
+
+    touched: set[str] = field(default_factory=set)
+    """Mailboxes whose view changed."""
+    woken: dict[str, int] = field(default_factory=dict)
+    """Mailbox → in how many µs it has something to send."""
+    begun: list[Claim] = field(default_factory=list)
+    """Attempts that have begun and are to be sent now."""
+
+
 class Transaction(Reader, Protocol):
     """One change: it happens as a whole or not at all, and nothing else comes between.
 
@@ -178,10 +191,7 @@ class Transaction(Reader, Protocol):
     memory: Memory
     now_us: int
     """Governor time, the same for the whole transaction."""
-    touched: set[str]
-    """Mailboxes whose view changed. To be added to by services."""
-    woken: dict[str, int]
-    """Mailbox → in how many µs it has something to send. To be added to by services."""
+    effects: Effects
 
     def kept_answer(self, workspace: str, key: str) -> KeptAnswer | None: ...
     def keep_answer(self, workspace: str, key: str, answer: KeptAnswer, until_us: int) -> None: ...
@@ -193,7 +203,6 @@ class Transaction(Reader, Protocol):
         """Messages of a mailbox whose slot has come, the earliest first."""
         ...
 
-    def next_slot(self, mailbox: str) -> int | None: ...
     def waiting_in_order(
         self, mailbox: str, after: tuple[int, Id], limit: int
     ) -> list[Message]: ...

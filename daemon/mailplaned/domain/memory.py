@@ -7,7 +7,7 @@ from bisect import bisect_right, insort
 from collections import Counter, defaultdict
 
 from mailplaned.domain.governed_time import GovernedTime
-from mailplaned.domain.governor import Governor
+from mailplaned.domain.governor import Demand, Governor
 from mailplaned.domain.policy import Mailbox, Policy, Workspace
 from mailplaned.domain.records import Message, Pause, ScopeKind
 from mailplaned.domain.windows import WEEK_US
@@ -29,6 +29,12 @@ class Memory:
         self.last_reply: dict[str, str] = {}
         self.suppressions = 0
         """How many there are; none lets the hot path skip the look-up."""
+        self.claiming = False
+        """Whether attempts may begin: from when dispatch runs until it is told to stop."""
+        self.in_flight = 0
+        """Attempts under way, everywhere."""
+        self.rests: dict[str, tuple[int, int]] = {}
+        """Until when a mailbox rests whose relay could not be reached, and for how long."""
         self.event_seq: Counter[str] = Counter()
         """The last event number of each workspace."""
         self.orphans: set[str] = set()
@@ -99,6 +105,17 @@ class Memory:
         """A message is held."""
         self.held[message.mailbox] += 1
         self.waiting += 1
+
+    def begin(self, demand: Demand, now_us: int) -> None:
+        """An attempt begins: it is charged until `end` says otherwise."""
+        self.governor.begin(demand, now_us)
+        self.in_flight += 1
+
+    def end(self, demand: Demand, now_us: int, *, charged: bool, unknown: bool) -> None:
+        """An attempt has ended; its charge stays or is given back."""
+        if self.governor.knows(demand.mailbox):
+            self.governor.end(demand, now_us, charged=charged, unknown=unknown)
+        self.in_flight -= 1
 
     def note_bounce(self, mailbox: str, at_us: int) -> None:
         """A recipient bounced."""

@@ -10,6 +10,7 @@ from mailplaned.domain.governor import Demand
 from mailplaned.domain.ids import Id
 from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.outcomes import Outcome
+from mailplaned.domain.policy import Account, Mailbox, SendingDomain
 
 ScopeKind = Literal["mailbox", "domain", "path", "workspace", "account", "everything"]
 
@@ -176,3 +177,16 @@ class KeptAnswer:
     fingerprint: bytes
     message: Id
     answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """An attempt that has begun: charged, marked, and to be sent exactly once."""
+
+    message: Message
+    mailbox: Mailbox
+    account: Account
+    domain: SendingDomain
+    addresses: tuple[str, ...]
+    body: bytes
+    begun_us: int

@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, replace
 
 from mailplaned.domain.ids import MESSAGE, RANDOM_BITS, Id, make_id, show_id
-from mailplaned.domain.message import State
+from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.policy import Workspace
 from mailplaned.domain.records import KeptAnswer, Message
 from mailplaned.domain.roles import Action, Caller
@@ -18,6 +18,7 @@ from mailplaned.domain.windows import DAY_US
 from mailplaned.ports import Random, Transaction
 from mailplaned.services.answers import Admitted, Decision, Refused, Submission
 from mailplaned.services.choosing import Choice, choose, decision, recipients_of
+from mailplaned.services.claiming import begin, begins_at_once
 from mailplaned.services.compose import finish
 from mailplaned.services.settling import tell
 
@@ -164,20 +165,25 @@ def _record(
         public_id=answer.id,
         created_at_us=tx.now_us,
     )
+    at_once = (
+        choice.plan is not None
+        and choice.plan.slot_us <= tx.now_us
+        and begins_at_once(tx, choice.mailbox, choice.demand)
+    )
     message = Message(
         id=id_,
         workspace=choice.workspace.name,
         mailbox=choice.mailbox.address,
         workload=submission.workload,
         path=choice.path,
-        state=State(answer.state),
+        state=State.SENDING if at_once else State(answer.state),
         reason=choice.pause.reason if choice.pause else None,
-        slot_us=answer.slot_us,
+        slot_us=None if at_once else answer.slot_us,
         not_before_us=submission.not_before_us,
         expires_us=choice.expires_us,
         created_us=tx.now_us,
         updated_us=tx.now_us,
-        tries=0,
+        tries=int(at_once),
         recipients=choice.demand.recipients,
         domains=choice.demand.domains,
         message_id=answer.message_id,
@@ -186,11 +192,15 @@ def _record(
         utf8=submission.composed.utf8,
         metadata=submission.metadata,
     )
-    tx.add_message(message, recipients_of(submission, tx.now_us), body)
+    state = RecipientState.SENDING if at_once else RecipientState.WAITING
+    recipients = recipients_of(submission, state, tx.now_us)
+    tx.add_message(message, recipients, body)
     tell(tx, message, answer.state, slot_us=answer.slot_us, reason=message.reason)
-    tx.touched.add(message.mailbox)
-    if message.slot_us is None:
+    tx.effects.touched.add(message.mailbox)
+    if at_once:
+        begin(tx, choice.mailbox, message, recipients, body)
+    elif message.slot_us is None:
         tx.memory.hold(message)
     else:
         tx.memory.wait(message)
-        tx.woken[message.mailbox] = max(0, message.slot_us - tx.now_us)
+        tx.effects.woken[message.mailbox] = max(0, message.slot_us - tx.now_us)

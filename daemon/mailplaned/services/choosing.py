@@ -59,7 +59,7 @@ def choose(tx: Transaction, workspace: Workspace, submission: Submission) -> Cho
     found = _route(workspace, submission)
     if isinstance(found, Refused):
         return found
-    count, domains = demand_of(recipients_of(submission, tx.now_us))
+    count, domains = demand_of(addresses)
     asked = Demand(mailbox="", workload=submission.workload, recipients=count, domains=domains)
     choice = _best(tx, workspace, found, asked, earliest_us, expires_us)
     return _allowed(tx, workspace, submission, choice)
@@ -224,14 +224,14 @@ def decision(tx: Transaction, choice: Choice, verdict: str, *, counted: int) -> 
     )
 
 
-def recipients_of(submission: Submission, now_us: int) -> list[Recipient]:
-    """The recipients of a submission, all of them waiting."""
+def recipients_of(submission: Submission, state: RecipientState, now_us: int) -> list[Recipient]:
+    """The recipients of a submission, all in the same state."""
     return [
         Recipient(
             position=position,
             address=recipient.address,
             kind=cast("RecipientKind", recipient.kind),
-            state=RecipientState.WAITING,
+            state=state,
             reply=None,
             updated_us=now_us,
         )

@@ -1,113 +1,150 @@
 """The beginning of an attempt: the last look at pause, suppression and caps, and the charge.
 
 All of it in one transaction, so that what is durable before the wire is exactly what was decided.
+What has begun is handed to dispatch once that transaction is committed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from mailplaned.domain.governor import Demand
 from mailplaned.domain.message import RecipientState, State
-from mailplaned.domain.policy import Account, Mailbox, SendingDomain
-from mailplaned.domain.records import Message, Recipient
+from mailplaned.domain.policy import Mailbox
+from mailplaned.domain.records import Claim, Message, Recipient
+from mailplaned.domain.windows import SECOND_US
 from mailplaned.ports import Transaction
 from mailplaned.services.settling import demand_of, end, place, tell
+
+IN_FLIGHT_LIMIT = 256
+"""Attempts under way at once, over all mailboxes."""
 
 _SPARE = 2
 """Due messages looked at beyond the room there is, since not each of them becomes an attempt."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """An attempt that has begun: charged, marked, and to be sent exactly once."""
-
-    message: Message
-    mailbox: Mailbox
-    account: Account
-    domain: SendingDomain
-    addresses: tuple[str, ...]
-    body: bytes
-    now_us: int
+_CROWDED_US = SECOND_US // 20
+"""When to come back to a mailbox that found no room because of all the others."""
 
 
-@dataclass(slots=True)
-class Claimed:
-    """What `claim` found. `next_in_us` tells when to come back to a mailbox, if ever."""
-
-    claims: list[Claim] = field(default_factory=list)
-    next_in_us: dict[str, int] = field(default_factory=dict)
-
-
-def claim(tx: Transaction, room: Mapping[str, int]) -> Claimed:
-    """Begin what is due for these mailboxes, at most `room` attempts for each."""
-    claimed = Claimed()
-    for address, places in room.items():
+def claim(tx: Transaction, mailboxes: Iterable[str]) -> None:
+    """Begin what is due for these mailboxes, as far as they have connections free."""
+    for address in mailboxes:
         mailbox = tx.memory.mailbox(address)
         if mailbox is None or tx.memory.active_pauses(mailbox):
             continue  # lifting the pause wakes it again
-        for message in tx.due(address, tx.now_us, places + _SPARE):
-            if places == 0 or tx.memory.governor.rested_at(address) > tx.now_us:
-                break
-            begun = _begin(tx, mailbox, message)
-            if begun is not None:
-                claimed.claims.append(begun)
-                places -= 1
-        next_us = tx.next_slot(address)
-        if next_us is not None:
-            rested_us = tx.memory.governor.rested_at(address)
-            claimed.next_in_us[address] = max(0, max(next_us, rested_us) - tx.now_us)
-    return claimed
+        room = _room(tx, mailbox)
+        if room:
+            for message in tx.due(address, tx.now_us, room + _SPARE):
+                if not _room(tx, mailbox):
+                    break
+                _begin(tx, mailbox, message)
+        _come_back(tx, mailbox)
 
 
-def _begin(tx: Transaction, mailbox: Mailbox, message: Message) -> Claim | None:
+def begins_at_once(tx: Transaction, mailbox: Mailbox, demand: Demand) -> bool:
+    """Whether a message that is only now coming in may begin in this very transaction.
+
+    Only where nothing that is due waits before it.
+    """
+    planned = tx.memory.governor.mailbox_track(mailbox.address).planned
+    return (
+        not (planned and planned[0] <= tx.now_us)
+        and _room(tx, mailbox) > 0
+        and tx.memory.governor.refusal(demand, tx.now_us) is None
+    )
+
+
+def begin(
+    tx: Transaction,
+    mailbox: Mailbox,
+    message: Message,
+    recipients: Sequence[Recipient],
+    body: bytes,
+) -> None:
+    """Charge the attempt that a message in state `sending` is in, and hand it to dispatch."""
+    tx.memory.begin(message.demand, tx.now_us)
+    tx.begin_attempt(message)
+    workspace = tx.memory.policy.workspaces[mailbox.workspace]
+    tx.effects.touched.add(mailbox.address)
+    tx.effects.begun.append(
+        Claim(
+            message=message,
+            mailbox=mailbox,
+            account=workspace.accounts[mailbox.account],
+            domain=workspace.domains[mailbox.domain],
+            addresses=tuple(r.address for r in recipients),
+            body=body,
+            begun_us=tx.now_us,
+        )
+    )
+
+
+def _room(tx: Transaction, mailbox: Mailbox) -> int:
+    """How many attempts of a mailbox may begin now, as far as connections and pace go."""
+    memory = tx.memory
+    if not memory.claiming or _rested_us(tx, mailbox) > tx.now_us:
+        return 0
+    account = memory.policy.workspaces[mailbox.workspace].accounts[mailbox.account]
+    free = account.connections - memory.governor.mailbox_track(mailbox.address).open
+    if mailbox.pace.min_gap_us:
+        free = min(free, 1)
+    return max(0, min(free, IN_FLIGHT_LIMIT - memory.in_flight))
+
+
+def _rested_us(tx: Transaction, mailbox: Mailbox) -> int:
+    """From when on the mailbox may begin an attempt, by its pace and its relay's state."""
+    rest_us, _ = tx.memory.rests.get(mailbox.address, (0, 0))
+    return max(rest_us, tx.memory.governor.rested_at(mailbox.address))
+
+
+def _come_back(tx: Transaction, mailbox: Mailbox) -> None:
+    """Have the mailbox looked at again when its next slot comes; the end of an attempt does too."""
+    track = tx.memory.governor.mailbox_track(mailbox.address)
+    if not track.planned:
+        return
+    in_us = max(track.planned[0], _rested_us(tx, mailbox)) - tx.now_us
+    if in_us <= 0 and not track.open:
+        in_us = _CROWDED_US
+    if in_us > 0:
+        tx.effects.woken[mailbox.address] = in_us
+
+
+def _begin(tx: Transaction, mailbox: Mailbox, message: Message) -> None:
     """Begin an attempt, or put the message where it belongs instead."""
     memory = tx.memory
     if message.expires_us <= tx.now_us:
         memory.forget(message)
         end(tx, message, State.EXPIRED, reason="its life ended before it could be sent")
-        return None
+        return
     if message.path is not None:
         pauses = memory.active_pauses(mailbox, message.path)
         if pauses:
             memory.forget(message)
             memory.hold(tx.move(message, State.HELD, reason=pauses[0].reason))
             tell(tx, message, State.HELD, reason=pauses[0].reason)
-            return None
+            return
     left = _not_suppressed(tx, message)
     if not left:
         memory.forget(message)
         end(tx, message, State.SUPPRESSED, reason="every recipient is suppressed")
-        return None
-    count, domains = demand_of(left)
+        return
+    count, domains = demand_of([r.address for r in left])
     demand = replace(message.demand, recipients=count, domains=domains)
     refusal = memory.governor.refusal(demand, tx.now_us)
+    memory.forget(message)
     if refusal is not None:
-        memory.forget(message)
         cap = refusal.cap
         why = f"{refusal.scope}: {refusal.used} of {refusal.limit} per {cap.kind} {cap.per} used"
         state = State.DEFERRED if message.state is State.DEFERRED else State.SCHEDULED
         moved = place(tx, message, state, earliest_us=tx.now_us, reason=why)
         tell(tx, message, "slot_moved", was_us=message.slot_us, slot_us=moved.slot_us, cause=why)
-        return None
-    memory.forget(message)
-    memory.governor.begin(demand, tx.now_us)
+        return
     begun = tx.move(message, State.SENDING, tries=message.tries + 1, demand=(count, domains))
     tx.set_recipients(message.id, [(r.position, RecipientState.SENDING, None) for r in left])
-    tx.begin_attempt(begun)
     body = tx.body(message.id)
     assert body is not None, "a waiting message has a body"
-    workspace = memory.policy.workspaces[mailbox.workspace]
-    tx.touched.add(mailbox.address)
-    return Claim(
-        message=begun,
-        mailbox=mailbox,
-        account=workspace.accounts[mailbox.account],
-        domain=workspace.domains[mailbox.domain],
-        addresses=tuple(r.address for r in left),
-        body=body,
-        now_us=tx.now_us,
-    )
+    begin(tx, mailbox, begun, left, body)
 
 
 def _not_suppressed(tx: Transaction, message: Message) -> list[Recipient]:

@@ -60,7 +60,7 @@ def resolve(tx: Transaction, id_: Id, *, sent: bool, actor: str, reason: str) ->
     unknown = [r for r in recipients if r.state is RecipientState.UNKNOWN]
     state = RecipientState.ACCEPTED if sent else RecipientState.WAITING
     tx.set_recipients(id_, [(r.position, state, f"{actor}: {reason}") for r in unknown])
-    tx.touched.add(message.mailbox)
+    tx.effects.touched.add(message.mailbox)
     for recipient in unknown:
         tell(
             tx,
@@ -78,7 +78,7 @@ def resolve(tx: Transaction, id_: Id, *, sent: bool, actor: str, reason: str) ->
             State.DEFERRED,
             earliest_us=tx.now_us,
             reason=f"resolved as not sent by {actor}",
-            demand=demand_of(unknown),
+            demand=demand_of([r.address for r in unknown]),
         )
     unknown_now = {r.position for r in unknown}
     states = [state if r.position in unknown_now else r.state for r in recipients]

@@ -173,7 +173,7 @@ def replan(tx: Transaction, mailbox: str, cause: str, at: Replan) -> Replan:
             tx.memory.forget(message)
             released += _place_again(tx, message, cause)
         if len(held) < REPLAN_CHUNK or not released:
-            tx.touched.add(mailbox)
+            tx.effects.touched.add(mailbox)
             return Replan(done=True)
     return Replan(after=after, since_us=since_us)
 
@@ -218,4 +218,4 @@ def _note(tx: Transaction, made: Pause, action: str, actor: str, **detail: Any) 
                 detail={"scope": target, "actor": actor, **kept},
             )
         )
-    tx.touched.update(m.address for m in tx.memory.mailboxes_in(made.kind, made.name))
+    tx.effects.touched.update(m.address for m in tx.memory.mailboxes_in(made.kind, made.name))

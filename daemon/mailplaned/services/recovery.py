@@ -23,6 +23,8 @@ def rebuild(tx: Transaction, policy: Policy, time: GovernedTime) -> Memory:
     anchor = tx.anchor()
     since_us = (anchor.governed_us if anchor else 0) - _LEDGER_SPAN_US
     for attempt in tx.charges(since_us):
+        if attempt.ended_us is None:
+            memory.in_flight += 1
         if not governor.knows(attempt.mailbox):
             continue
         governor.begin(attempt.demand, attempt.begun_us)
@@ -82,7 +84,9 @@ def adopt(tx: Transaction, policy: Policy) -> list[str]:
     Those are all whose caps can have changed: the caller replans them.
     """
     old = tx.memory.policy
+    claiming = tx.memory.claiming
     tx.memory = rebuild(tx, policy, tx.memory.time)
+    tx.memory.claiming = claiming
     changed = []
     for workspace in policy.workspaces.values():
         before = old.workspaces.get(workspace.name)
@@ -101,5 +105,5 @@ def adopt(tx: Transaction, policy: Policy) -> list[str]:
             ):
                 continue
             changed.append(mailbox.address)
-    tx.touched.update(changed)
+    tx.effects.touched.update(changed)
     return [*changed, *sorted(tx.memory.orphans)]

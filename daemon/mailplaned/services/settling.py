@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +17,10 @@ from mailplaned.ports import Transaction
 Domains = tuple[tuple[str, int], ...]
 
 
-def demand_of(recipients: list[Recipient]) -> tuple[int, Domains]:
+def demand_of(addresses: Sequence[str]) -> tuple[int, Domains]:
     """How many recipients, and how many at each domain."""
-    counted = Counter(r.address.rpartition("@")[2] for r in recipients)
-    return len(recipients), tuple(sorted(counted.items()))
+    counted = Counter(address.rpartition("@")[2] for address in addresses)
+    return len(addresses), tuple(sorted(counted.items()))
 
 
 def record(tx: Transaction, message: Message, report: Report, *, jitter: float) -> Settlement:
@@ -35,10 +36,7 @@ def record(tx: Transaction, message: Message, report: Report, *, jitter: float) 
         retry_us=memory.policy.settings.retry_us,
         jitter=jitter,
     )
-    if memory.governor.knows(message.mailbox):
-        memory.governor.end(
-            message.demand, tx.now_us, charged=settlement.charged, unknown=settlement.unknown
-        )
+    memory.end(message.demand, tx.now_us, charged=settlement.charged, unknown=settlement.unknown)
     tx.end_attempt(
         message.id,
         message.tries,
@@ -66,7 +64,7 @@ def record(tx: Transaction, message: Message, report: Report, *, jitter: float) 
     changed = {position: state for position, state, _ in changes}
     now = [changed.get(r.position, r.state) for r in recipients]
     _move_on(tx, message, recipients, now, settlement, report)
-    tx.touched.add(message.mailbox)
+    tx.effects.touched.add(message.mailbox)
     return settlement
 
 
@@ -91,7 +89,7 @@ def _move_on(
         State.DEFERRED,
         earliest_us=tx.now_us + settlement.retry_in_us,
         reason=words,
-        demand=demand_of(left),
+        demand=demand_of([r.address for r in left]),
     )
     if moved.state in {State.DEFERRED, State.HELD}:
         tell(tx, message, "deferred", reply=words, slot_us=moved.slot_us, outcome=report.outcome)
@@ -128,7 +126,7 @@ def place(
     else:
         moved = tx.move(message, state, slot_us=slot_us, reason=reason, demand=demand)
         memory.wait(moved)
-        tx.woken[message.mailbox] = max(0, slot_us - tx.now_us)
+        tx.effects.woken[message.mailbox] = max(0, slot_us - tx.now_us)
     return moved
 
 
@@ -146,7 +144,7 @@ def end(tx: Transaction, message: Message, state: State, *, reason: str | None) 
     assert final is not None
     for recipient in waiting:
         tell(tx, message, state.value, recipient=recipient.address, reason=reason)
-    tx.touched.add(message.mailbox)
+    tx.effects.touched.add(message.mailbox)
     return tx.move(message, final, reason=reason)
 
 

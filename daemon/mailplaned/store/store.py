@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 from mailplaned.domain.governed_time import GovernedTime
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.policy import Policy
-from mailplaned.ports import Clock, Reader, StoreFault, StoreFull, Transaction
+from mailplaned.ports import Clock, Effects, Reader, StoreFault, StoreFull, Transaction
 from mailplaned.store.reader import SqlReader
 from mailplaned.store.rows import Scopes
 from mailplaned.store.sql import Q
@@ -30,7 +30,7 @@ BATCH_LIMIT = 512
 
 Rebuild = Callable[[Transaction, Policy, GovernedTime], Memory]
 Change = Callable[[Transaction], Any]
-Listener = Callable[[set[str], dict[str, int]], None]
+Listener = Callable[[Effects], None]
 
 _DISK = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CANTOPEN")
 
@@ -55,8 +55,7 @@ class Connections(Protocol):
 class _Batch:
     changes: list[Change]
     results: list[Any] = field(default_factory=list)
-    touched: set[str] = field(default_factory=set)
-    woken: dict[str, int] = field(default_factory=dict)
+    effects: list[Effects] = field(default_factory=list)
 
 
 class SqliteStore:
@@ -86,7 +85,7 @@ class SqliteStore:
         return self._memory.time.ahead_us if self._memory is not None else 0
 
     def on_commit(self, listener: Listener) -> None:
-        """Call with (touched mailboxes, woken mailboxes) after each commit that has any."""
+        """Call with the effects of each commit, once it is durable."""
         self._listeners.append(listener)
 
     async def start(self, policy: Policy) -> None:
@@ -162,9 +161,9 @@ class SqliteStore:
                 future.set_exception(result)
             else:
                 future.set_result(result)
-        if batch.touched or batch.woken:
+        for effects in batch.effects:
             for listener in self._listeners:
-                listener(batch.touched, batch.woken)
+                listener(effects)
 
     # --- on the writer's thread -------------------------------------------------------------------
 
@@ -216,8 +215,7 @@ class SqliteStore:
         self.commits += 1
         self.changes += len(changes)
         self.fault = None
-        batch.touched |= transaction.touched
-        batch.woken.update(transaction.woken)
+        batch.effects.append(transaction.effects)
         return results
 
     def _renew(self, connection: sqlite3.Connection) -> None:
@@ -227,6 +225,7 @@ class SqliteStore:
         self._scopes.forget()
         transaction = SqlTransaction(connection, self._scopes, old, 0)
         self._memory = self._rebuild(transaction, old.policy, old.time)
+        self._memory.claiming = old.claiming
         self._stale = False
 
     def _translate(self, fault: sqlite3.Error) -> Exception:

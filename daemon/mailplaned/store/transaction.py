@@ -23,6 +23,7 @@ from mailplaned.domain.records import (
     Suppression,
     Token,
 )
+from mailplaned.ports import Effects
 from mailplaned.store import rows
 from mailplaned.store.reader import SqlReader
 from mailplaned.store.sql import Q
@@ -37,8 +38,7 @@ class SqlTransaction(SqlReader):
         super().__init__(connection, scopes)
         self.memory = memory
         self.now_us = now_us
-        self.touched: set[str] = set()
-        self.woken: dict[str, int] = {}
+        self.effects = Effects()
 
     # --- submissions ------------------------------------------------------------------------------
 
@@ -76,11 +76,6 @@ class SqlTransaction(SqlReader):
 
     def due(self, mailbox: str, until_us: int, limit: int) -> list[Message]:
         return self._messages("due", self._scopes.id("mailbox", mailbox), until_us, limit)
-
-    def next_slot(self, mailbox: str) -> int | None:
-        scope = self._scopes.id("mailbox", mailbox)
-        slot_us: int | None = self._db.execute(Q["next_slot"], (scope,)).fetchone()[0]
-        return slot_us
 
     def waiting_in_order(self, mailbox: str, after: tuple[int, Id], limit: int) -> list[Message]:
         return self._messages(

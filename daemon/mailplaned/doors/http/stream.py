@@ -24,7 +24,7 @@ from mailplaned.doors.http.guard import caller_of
 from mailplaned.doors.http.replies import refuse
 from mailplaned.doors.http.resources import workspace_of
 from mailplaned.doors.http.times import show_time
-from mailplaned.ports import Reader, Transaction
+from mailplaned.ports import Effects, Reader, Transaction
 
 TICK_US = SECOND_US // 4
 """How often changes are told, at most."""
@@ -81,11 +81,10 @@ class Stream:
 
     # --- what happens -----------------------------------------------------------------------------
 
-    def note_commit(self, touched: set[str], woken: dict[str, int]) -> None:
-        """A commit changed these mailboxes and perhaps the logs."""
-        del woken
+    def note_commit(self, effects: Effects) -> None:
+        """A commit changed some mailboxes and perhaps the logs."""
         if self._subscribers:
-            self._dirty |= touched
+            self._dirty |= effects.touched
             self._logs_dirty = True
 
     def note_book(self) -> None:

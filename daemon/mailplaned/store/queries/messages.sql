@@ -26,9 +26,6 @@ WHERE message_id = ? ORDER BY position;
 SELECT * FROM messages
 WHERE mailbox_id = ? AND slot_at IS NOT NULL AND slot_at <= ? ORDER BY slot_at, id LIMIT ?;
 
--- name: next_slot
-SELECT min(slot_at) FROM messages WHERE mailbox_id = ? AND slot_at IS NOT NULL;
-
 -- name: waiting_in_order
 SELECT * FROM messages
 WHERE mailbox_id = ? AND slot_at IS NOT NULL AND (slot_at, id) > (?, ?)
