@@ -200,6 +200,8 @@ class _Process:
             group.create_task(self._stream.run(), name="stream")
             group.create_task(self._watch_book(), name="book")
             group.create_task(self._watchdog(), name="watchdog")
+            for server in servers:
+                await server.listening.wait()
             notify("READY=1")
             _log.info(
                 "ready",
@@ -221,8 +223,15 @@ class _Process:
     # --- the book ---------------------------------------------------------------------------------
 
     async def _watch_book(self) -> None:
-        async for _ in changes(self._places.config, self._context.stopping):
-            loaded = await asyncio.to_thread(_load, self._places.config)
+        config = self._places.config
+        was_there = config.is_dir()
+        async for _ in changes(config, self._context.stopping):
+            loaded = await asyncio.to_thread(_load, config)
+            if config.is_dir():
+                was_there = True
+            elif was_there:  # a disk that is not mounted, say, and not an order to forget all
+                problem = f"{config}: file: the folder is gone; put it back"
+                loaded = Loaded(policy=None, problems=(problem,))
             await self._take(loaded)
 
     async def _take(self, loaded: Loaded) -> None:
@@ -306,7 +315,7 @@ async def _first_book(config: Path) -> Policy:
 
 
 def _load(config: Path) -> Loaded:
-    """The book as it is now. A folder that was there and is gone is no book without mailboxes."""
+    """The book as it is now."""
     return load(config, own_uid=os.getuid(), uid_of=_uid_of)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import struct
@@ -50,11 +51,18 @@ class Server(uvicorn.Server):
                 backlog=BACKLOG,
             )
         )
+        self.listening = asyncio.Event()
+        """Set once connections are taken."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals are the supervisor's business."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        await super().startup(sockets)
+        self.listening.set()
 
     async def serve_on(self, listener: socket.socket) -> None:
         """Serve until `should_exit`."""
