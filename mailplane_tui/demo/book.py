@@ -20,7 +20,7 @@ PAUSED: Final = "fay@northwind-hello.example"
 
 MORNING: Final = {
     "acme": {"ana@getacme.example": 15, NEAR: 102, FULL: 26},
-    "northwind": {"dora@northwind-mail.example": 90, "emil@northwind-mail.example": 60},
+    "northwind": {"dora@northwind-mail.example": 90, "emil@northwind-mail.example": 60, PAUSED: 3},
     "kumo": {
         "hana@kumo-studio.example": 55,
         "jun@kumo-studio.example": 8,

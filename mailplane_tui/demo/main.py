@@ -43,7 +43,8 @@ def run_demo(
     The dashboard opens at a terminal, unless `headless` or `as_json`. `keep` is a folder for the
     state, which a later run goes on with; otherwise nothing is left behind.
     """
-    on_screen = not (headless or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
+    terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    on_screen = terminal and not (headless or as_json)
     with ExitStack() as stack:
         stack.enter_context(_ended_by_signals())
         if keep is None:

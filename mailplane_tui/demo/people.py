@@ -8,18 +8,26 @@ from typing import Any, Final
 
 from mailplane_tui.demo.sink import DROPPED, REFUSED
 
-FIRST: Final = tuple(
-    "ada ali bea carl dina emma finn gina hugo ines jana kim lena max nora omar pia rui sara tom".split()
+FIRST: Final = (
+    *("ada", "ali", "bea", "carl", "dina", "emma", "finn", "gina", "hugo", "ines"),
+    *("jana", "kim", "lena", "max", "nora", "omar", "pia", "rui", "sara", "tom"),
 )
-LAST: Final = tuple(
-    "adler bauer costa diaz engel frank garcia hansen ito jansen khan lopez mori novak okafor park".split()
+LAST: Final = (
+    *("adler", "bauer", "costa", "diaz", "engel", "frank", "garcia", "hansen", "ito"),
+    *("jansen", "khan", "lopez", "mori", "novak", "okafor", "park", "rossi", "sato"),
 )
-COMPANIES: Final = tuple(
-    "fennel tarragon marjoram sorrel chervil lovage caraway juniper saffron sumac nigella borage".split()
+COMPANIES: Final = (
+    *("fennel", "tarragon", "marjoram", "sorrel", "chervil", "lovage", "caraway"),
+    *("juniper", "saffron", "sumac", "nigella", "mace", "anise", "borage"),
 )
 
 OPTED_OUT: Final = "@optout.example"
 """A domain that is suppressed in every workspace."""
+
+_REFUSED_EACH: Final = 37
+_DROPPED_EACH: Final = 73
+_OPTED_OUT_EACH: Final = 61
+"""One recipient in so many …"""
 
 _COLD = ("A question about {company}", "Idea for {company}", "{name}, two minutes?",
          "Re: your {company} opening")  # fmt: skip
@@ -38,9 +46,12 @@ class People:
         """A recipient, and the first name and company. Few don't exist; fewer are not answered."""
         self.number += 1
         name, company = self.random.choice(FIRST), self.random.choice(COMPANIES)
-        fate = self.random.random()
-        kind = REFUSED if fate < 0.04 else DROPPED if fate < 0.052 else ""
-        domain = OPTED_OUT if 0.06 < fate < 0.07 else f"@{company}.example"
+        kind = ""
+        if self.number % _REFUSED_EACH == 0:
+            kind = REFUSED
+        elif self.number % _DROPPED_EACH == 0:
+            kind = DROPPED
+        domain = f"@{company}.example" if self.number % _OPTED_OUT_EACH else OPTED_OUT
         address = f"{kind}{name}.{self.random.choice(LAST)}.{self.number}{domain}"
         return address, name.title(), company.title()
 

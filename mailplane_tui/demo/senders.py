@@ -26,6 +26,9 @@ SHOP_EVERY_S: Final = 0.6
 ODD_EVERY_S: Final = 4.0
 """How often each client's senders submit, on average, at `--speed 1`."""
 
+_FIRST_S: Final = 2.0
+"""By when each of them has submitted once."""
+
 _REPEATED: Final = 0.06
 """The share of submissions that a sequencer sends again, as after a time-out."""
 
@@ -139,7 +142,7 @@ class Traffic:
     async def _repeat(self, every_s: float, step: Callable[[], Awaitable[None]]) -> None:
         """Take steps at random times until the end. Steps that are late are not left out."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + self._random.uniform(0, every_s)
+        due = loop.time() + self._random.uniform(0, min(every_s, _FIRST_S))
         while not self._stopping.is_set():
             if due > loop.time():
                 try:
