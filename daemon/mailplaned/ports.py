@@ -181,6 +181,10 @@ class Effects:
     begun: list[Claim] = field(default_factory=list)
     """Attempts that have begun and are to be sent now."""
 
+    def wake(self, mailbox: str, in_us: int) -> None:
+        """Have a mailbox looked at in that many µs; of several times the first one counts."""
+        self.woken[mailbox] = min(in_us, self.woken.get(mailbox, in_us))
+
 
 class Transaction(Reader, Protocol):
     """One change: it happens as a whole or not at all, and nothing else comes between.

@@ -203,4 +203,4 @@ def _record(
         tx.memory.hold(message)
     else:
         tx.memory.wait(message)
-        tx.effects.woken[message.mailbox] = max(0, message.slot_us - tx.now_us)
+        tx.effects.wake(message.mailbox, max(0, message.slot_us - tx.now_us))

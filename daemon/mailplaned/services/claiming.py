@@ -107,7 +107,7 @@ def _come_back(tx: Transaction, mailbox: Mailbox) -> None:
     if in_us <= 0 and not track.open:
         in_us = _CROWDED_US
     if in_us > 0:
-        tx.effects.woken[mailbox.address] = in_us
+        tx.effects.wake(mailbox.address, in_us)
 
 
 def _begin(tx: Transaction, mailbox: Mailbox, message: Message) -> None:

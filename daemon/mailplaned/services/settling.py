@@ -126,7 +126,7 @@ def place(
     else:
         moved = tx.move(message, state, slot_us=slot_us, reason=reason, demand=demand)
         memory.wait(moved)
-        tx.effects.woken[message.mailbox] = max(0, slot_us - tx.now_us)
+        tx.effects.wake(message.mailbox, max(0, slot_us - tx.now_us))
     return moved
 
 
