@@ -5,6 +5,7 @@ Text from outside passes `scrub` here and nowhere else, so that no widget can fo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from datetime import UTC, datetime, tzinfo
 from typing import Final
@@ -83,7 +84,7 @@ class Format:
         glyphs = self.glyphs
         if cap is None:
             return line((fit(glyphs.none, width, ellipsis=""), Role.DIM))
-        sent, unknown, waiting = _shares((cap.sent, cap.unknown, cap.waiting), cap.limit, width)
+        sent, unknown, waiting = _shares(cap, width)
         free = width - sent - unknown - waiting
         pieces = (
             (glyphs.sent * sent, Role.SENT),
@@ -155,7 +156,7 @@ class Format:
     def event(self, event: EventView, width: int, keep: Container[str]) -> Line:
         """One row of the event log; recipients are masked."""
         message = self.glyphs.ellipsis + event.message[-6:] if event.message else ""
-        detail = mask_all(scrub(self._detail(event.detail)), keep)
+        detail = mask_all(scrub(self._detail(event.detail, event.at)), keep)
         if event.recipient:
             detail = f"{mask(scrub(event.recipient))} {detail}"
         role = _EVENT_ROLES.get(event.kind.rpartition(".")[2], Role.TEXT)
@@ -181,21 +182,30 @@ class Format:
             self.fit(entry.actor, who) + " ",
             (self.fit(entry.action, action) + " ", Role.STRONG),
             self.fit(named, target) + " ",
-            (mask_all(scrub(self._detail(entry.detail)), keep), Role.DIM),
+            (mask_all(scrub(self._detail(entry.detail, entry.at)), keep), Role.DIM),
         )
 
-    def _detail(self, detail: dict[str, object]) -> str:
-        """An entry's detail in one line: the words somebody wrote first, then the rest by name."""
+    def _detail(self, detail: dict[str, object], at: str) -> str:
+        """An entry's detail in one line: the words somebody wrote first, then the rest by name.
+
+        Times are said as seen from `at`, the time of the entry.
+        """
         first = [str(detail[key]) for key in _WORDS if detail.get(key)]
-        rest = [self._named(key, value) for key, value in detail.items() if key not in _WORDS]
+        rest = [self._named(key, value, at) for key, value in detail.items() if key not in _WORDS]
         return " ".join(first + [text for text in rest if text])
 
-    def _named(self, key: str, value: object) -> str:
-        if key.endswith("_us") and isinstance(value, int):
-            moment = self.local(datetime.fromtimestamp(value / 1_000_000, UTC))
-            return f"{key.removesuffix('_us')}={moment:%H:%M:%S}"
-        return f"{key}={value}" if value not in (None, "", [], {}) else ""
+    def _named(self, key: str, value: object, at: str) -> str:
+        name, _, unit = key.rpartition("_")
+        shown = value
+        if unit == "us" and isinstance(value, int):
+            moment = datetime.fromtimestamp(value / 1_000_000, UTC)
+            key, shown = name, self.moment(moment.isoformat(), parse_time(at))
+        elif unit == "at" and isinstance(value, str) and _WIRE_TIME.match(value):
+            key, shown = name, self.moment(value, parse_time(at))
+        return f"{key}={shown}" if shown not in (None, "", [], {}) else ""
 
+
+_WIRE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$")
 
 _WORDS: Final = ("reason", "reply", "outcome")
 """What of an entry's detail is said without its name."""
@@ -223,11 +233,16 @@ def short(number: int) -> str:
     return f"{number // 1000}k" if number < 1_000_000 else f"{number / 1_000_000:.1f}M"
 
 
-def _shares(parts: tuple[int, int, int], limit: int, width: int) -> list[int]:
-    """Cells per part. What is there shows at least one cell, and so does what is free."""
-    total = max(limit, sum(parts), 1)
+def _shares(cap: CapView, width: int) -> list[int]:
+    """Cells for sent, unknown and waiting: each that is there gets one, and so does what is free.
+
+    Of what waits, only as much as the cap has room for now; the rest is no part of this window.
+    """
+    waiting = min(cap.waiting, max(0, cap.limit - cap.sent - cap.unknown))
+    parts = (cap.sent, cap.unknown, waiting)
+    total = max(cap.limit, sum(parts), 1)
     cells = [max(1, round(part * width / total)) if part else 0 for part in parts]
-    room = width if sum(parts) >= limit else width - 1
+    room = width if sum(parts) >= cap.limit else width - 1
     while sum(cells) > room and max(cells) > 0:
         cells[cells.index(max(cells))] -= 1
     return cells

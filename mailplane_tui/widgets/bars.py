@@ -12,6 +12,9 @@ from mailplane_tui.widgets.painted import Lines
 
 _WIDE = 110
 
+_FRESH_S = 1.5
+"""Below this, every message is the newest there can be: an age would only flicker."""
+
 
 class TruthBar(Lines):
     """Line 1: whose numbers these are, how fresh, and how much is wrong."""
@@ -24,7 +27,8 @@ class TruthBar(Lines):
             left.append((f"{scrub(self.dashboard.title_note, 20)} ", Role.NEAR))
         left.extend(self._workspace())
         if width >= _WIDE and model.actor:
-            left.append((f"   {scrub(model.actor, 40)}, {scrub(model.role, 20)}", Role.DIM))
+            who = dict.fromkeys((scrub(model.actor, 40), scrub(model.role, 20)))
+            left.append((f"   {', '.join(who)}", Role.DIM))
         if self.dashboard.readonly:
             left.append(("  read-only", Role.NEAR))
         counts = self._counts()
@@ -60,7 +64,8 @@ class TruthBar(Lines):
             case Link.NEVER:
                 return line((f"{glyphs.lost} not connected", Role.ERROR))
             case Link.LIVE:
-                return line((f"{glyphs.live} live {age:.1f}s", Role.DIM))
+                since = f" {age:.0f}s" if age >= _FRESH_S else ""
+                return line((f"{glyphs.live} live{since}", Role.DIM))
             case Link.LATE:
                 return line((f"{glyphs.live} late {age:.0f}s", Role.NEAR))
             case Link.OFFLINE:

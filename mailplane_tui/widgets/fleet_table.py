@@ -69,7 +69,7 @@ class FleetTable(Painted, ScrollView, can_focus=True, inherit_bindings=False):
         order = self._order = self._model.fleet.order
         if len(self._kept) > 2 * len(order) + 100:
             self._kept.clear()
-        self.virtual_size = Size(self.size.width, len(order) + _HEAD)
+        self.virtual_size = Size(self.scrollable_content_region.width, len(order) + _HEAD)
         self.show_cursor()
         self.refresh()
 
@@ -117,7 +117,7 @@ class FleetTable(Painted, ScrollView, can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         """A line of the screen: head, rule, then the mailboxes from the scroll offset on."""
-        width = self.size.width
+        width = self.scrollable_content_region.width
         if y == 0:
             return self.paint(self._head(width), width)
         if y == 1:
@@ -136,7 +136,7 @@ class FleetTable(Painted, ScrollView, can_focus=True, inherit_bindings=False):
         selected = row.address in model.fleet.selected
         pending = row.address in model.pending
         today = model.now.date() if model.now else None
-        flags = (width, cursor, selected, pending, today)
+        flags = (width, model.workspace is None, cursor, selected, pending, today)
         kept = self._kept.get(row.address)
         if kept and kept.row is row and kept.flags == flags:
             return kept.strip

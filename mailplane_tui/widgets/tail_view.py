@@ -103,7 +103,7 @@ class TailView(Painted, ScrollView, Generic[Entry], can_focus=True, inherit_bind
         )
 
     def _fit(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self._rows))
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self._rows))
         last = len(self._rows) - 1
         self._show(last if self._cursor is None else self._cursor)
         self.refresh()
@@ -169,7 +169,7 @@ class TailView(Painted, ScrollView, Generic[Entry], can_focus=True, inherit_bind
 
     def render_line(self, y: int) -> Strip:
         """One entry."""
-        width = self.size.width
+        width = self.scrollable_content_region.width
         row = y + self.scroll_offset.y
         if row >= len(self._rows):
             return self.paint(BLANK, width)

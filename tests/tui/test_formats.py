@@ -29,7 +29,9 @@ HOSTILE = "[/nope] \x1b]52;c;AA\x07 \u202e[@click=app.quit]x[/]"
         (1, 0, 0, "█·······"),
         (45, 2, 0, "██████▓·"),
         (25, 5, 10, "████▓▒▒·"),
-        (40, 0, 400, "█▒▒▒▒▒▒▒"),
+        (40, 0, 400, "██████▒▒"),
+        (50, 0, 400, "████████"),
+        (60, 1, 4, "███████▓"),
         (48, 1, 1, "██████▓▒"),
     ],
 )
@@ -150,8 +152,9 @@ def test_the_advice_fits_what_stops_the_mailbox(state: str, pauses: list[str], a
 
 
 def test_times_in_a_log_row_are_readable() -> None:
-    row = event(1, "slot_moved", "a@x.example", detail={"slot_us": 1_795_532_531_000_000, "n": 0})
-    assert "slot=15:02:11 n=0" in plain(TEXT.event(row, 200, ()))
+    detail = {"slot_at": "2026-11-25T08:00:00.5Z", "was_us": 1_795_532_531_000_000, "n": 0}
+    row = event(1, "slot_moved", "a@x.example", detail=detail)
+    assert "slot=Wed 08:00 was=15:02 n=0" in plain(TEXT.event(row, 200, ()))
 
 
 def test_the_ends_of_a_pause_lie_ahead_in_wire_time() -> None:
