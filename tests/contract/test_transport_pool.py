@@ -11,6 +11,7 @@ import pytest
 from mailplaned.domain.outcomes import Outcome, Stage
 from mailplaned.transports.pool import Reuse
 from mailplaned.transports.smtp import SmtpTransport
+from mailplaned.transports.wire import FAREWELL_S
 from tests.fakes.smtp_kit import (
     PASSWORD,
     QUICK,
@@ -123,15 +124,15 @@ async def test_an_idle_connection_says_quit_and_is_closed() -> None:
     async def script(line: Line) -> None:
         await line.dialogue("250 raw")
         await take_one(line)
-        if await line.hear() == b"QUIT\r\n":
-            heard.set()
+        assert await line.hear() == b"QUIT\r\n"
         line.say("221 bye")
-        assert not await line.reader.read()
+        assert await line.hear() == b""
+        heard.set()
 
     transport = made(reuse=Reuse(idle_s=0.05))
     async with raw_server(script) as raw:
         assert (await transport.send(envelope(account(raw.port)))).outcome is TAKEN
-        await asyncio.wait_for(heard.wait(), 2)
+        await asyncio.wait_for(heard.wait(), FAREWELL_S / 2)
     await transport.close()
 
 
@@ -199,19 +200,52 @@ async def test_a_replacement_is_not_replaced_again() -> None:
         await transport.close()
 
 
-async def test_a_server_that_answers_twice_is_not_believed_again() -> None:
+@pytest.mark.parametrize("unasked", ["250 2.0.0 and again", "421 4.4.2 soon"])
+@pytest.mark.parametrize("moment", ["with the reply", "later"])
+async def test_a_connection_on_which_something_came_unasked_is_not_used_again(
+    unasked: str, moment: str
+) -> None:
+    """Every later reply would be read as the one before it: a 354 as the answer to the dot."""
+    later = asyncio.Event()
+
     async def script(line: Line) -> None:
-        await line.dialogue("250 raw")
-        await take_one(line)
-        line.say("250 2.0.0 and again")
+        await line.dialogue("250 raw", *ONE_MESSAGE)
+        await line.hear_body()
+        line.say("250 2.0.0 taken" + (f"\r\n{unasked}" if moment == "with the reply" else ""))
+        if moment == "later":
+            await later.wait()
+            line.say(unasked)
         await line.hear()
 
     transport = made()
     async with raw_server(script) as raw:
-        for _ in range(3):
-            assert (await transport.send(envelope(account(raw.port)))).outcome is TAKEN
-            await asyncio.sleep(0)
-        assert len(raw.lines) == 3
+        assert (await transport.send(envelope(account(raw.port)))).outcome is TAKEN
+        later.set()
+        await asyncio.sleep(0.02)  # lets it arrive
+        assert (await transport.send(envelope(account(raw.port)))).outcome is TAKEN
+        await transport.close()
+    assert raw.lines[0].heard.count(b"MAIL FROM") == 1
+
+
+@pytest.mark.parametrize(("answers", "stage"), [(1, Stage.RCPT), (2, Stage.DATA), (3, Stage.DOT)])
+async def test_a_kept_connection_lost_after_an_answer_is_not_replaced(
+    answers: int, stage: Stage
+) -> None:
+    async def script(line: Line) -> None:
+        await line.dialogue("250 raw")
+        await take_one(line)
+        for reply in ONE_MESSAGE[:answers]:
+            await line.hear()
+            line.say(reply)
+        await (line.hear_body() if stage is Stage.DOT else line.hear())
+
+    transport = made()
+    async with raw_server(script) as raw:
+        assert (await transport.send(envelope(account(raw.port)))).outcome is TAKEN
+        report = await transport.send(envelope(account(raw.port)))
+        outcome = Outcome.UNKNOWN if stage is Stage.DOT else LATER
+        assert (report.outcome, report.stage) == (outcome, stage)
+        assert len(raw.lines) == 1
         await transport.close()
 
 

@@ -118,11 +118,9 @@ class Session:
     async def finish(self) -> Reply:
         """Write the terminator and return the reply to it; without one the outcome is unknown."""
         try:
-            left = self.wire.terminate()
+            self.wire.terminate()
         except (SMTPException, OSError) as error:
             raise silence(Stage.DATA, error) from error
-        if not left:
-            raise Ended(Stage.DATA, Reply(text="connection lost before the end of the message"))
         return await self.next_reply(Stage.DOT, self.timeouts.terminator)
 
 

@@ -79,11 +79,10 @@ class Wire(SMTPProtocol):
             if self.answered:
                 return
 
-    def terminate(self) -> bool:
-        """Write the terminator. False when the socket refused it: then no byte of it left."""
+    def terminate(self) -> None:
+        """Write the terminator. When this raises, no byte of it left."""
         self._response_pending = True
         self.write(TERMINATOR)
-        return self.is_connected
 
     def leave(self) -> None:
         """Say QUIT, and hang up at the answer or after a moment; never waits."""
