@@ -11,7 +11,11 @@ from mailplane_tui.cli.session import Session, Verb, pass_session
 
 @click.command(cls=Verb)
 @click.option("--headless", is_flag=True, help="No dashboard.")
-@click.option("--seconds", type=click.FloatRange(min=0), help="Stop after that long.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    help="Submit that long; without a dashboard 10 s if not given.",
+)
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), default=1.0, metavar="X",
               help="How fast the simulated senders work.")  # fmt: skip
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",

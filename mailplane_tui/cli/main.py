@@ -33,6 +33,7 @@ VERBS: Final = {
     "event": "logs",
     "audit": "logs",
     "ledger": "ledger",
+    "clock": "clock",
     "book": "book",
     "token": "token",
     "completion": "completion",
