@@ -75,17 +75,24 @@ class SqlReader:
         found = self._db.execute(Q["events_of"], (message,))
         return [rows.event(row, self._scopes) for row in found]
 
-    def events(self, workspace: str | None, after: int, limit: int) -> list[Event]:
-        if workspace is None:
-            found = self._db.execute(Q["events_after"], (after, limit))
-        else:
-            scope = self._scopes.find("workspace", workspace) or 0
-            found = self._db.execute(Q["events_after_in_workspace"], (after, scope, limit))
+    def events(self, workspace: str | None, after: int | None, limit: int) -> list[Event]:
+        found = self._log("events", workspace, after, limit)
         return [rows.event(row, self._scopes) for row in found]
 
-    def audit(self, after: int, limit: int) -> list[AuditEntry]:
-        found = self._db.execute(Q["audit_after"], (after, limit))
+    def audit(self, workspace: str | None, after: int | None, limit: int) -> list[AuditEntry]:
+        found = self._log("audit", workspace, after, limit)
         return [rows.audit_entry(row, self._scopes) for row in found]
+
+    def _log(
+        self, log: str, workspace: str | None, after: int | None, limit: int
+    ) -> list[rows.Row]:
+        values = [limit] if after is None else [after, limit]
+        query = f"{log}_newest" if after is None else f"{log}_after"
+        if workspace is not None:
+            query += "_in_workspace"
+            values.insert(-1, self._scopes.find("workspace", workspace) or 0)
+        found = self._db.execute(Q[query], values).fetchall()
+        return found if after is not None else found[::-1]
 
     def log_ends(self) -> tuple[int, int]:
         (event,) = self._db.execute(Q["last_event"]).fetchone()

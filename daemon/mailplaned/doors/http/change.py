@@ -37,8 +37,10 @@ async def commit(context: Context, change: Callable[[Transaction], T]) -> T:
     return done
 
 
-async def body_of(request: Request, type_: type[T]) -> T:
-    """The body as a wire type. Raises Refusal that names the field."""
+async def body_of(request: Request, type_: type[T], default: T | None = None) -> T:
+    """The body as a wire type; `default` where there is none. Raises Refusal naming the field."""
+    if default is not None and not await request.body():
+        return default
     content = await read_json(request)
     try:
         return msgspec.json.decode(content, type=type_)

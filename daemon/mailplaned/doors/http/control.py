@@ -24,7 +24,7 @@ from mailplaned.services.addresses import BadAddress, parse_address
 
 async def cancel_message(request: Request, context: Context) -> Response:
     """Take a message out of the queue."""
-    body = await body_of(request, wire.ReasonRequest)
+    body = await body_of(request, wire.ReasonRequest, wire.ReasonRequest(reason="canceled"))
     return await _change_message(
         request,
         context,

@@ -19,9 +19,11 @@ _WORDS = {
     "recipient": "Only messages to this recipient.",
     "after": "The `next` of the page before.",
     "limit": "How many at most, 1 to 1,000.",
+    "last": "Only the newest, this many of them, 1 to 1,000; with neither `after` nor `limit`.",
     "lifted": "`true` shows pauses of the past too.",
 }
-_PATTERNS = {"limit": "^([1-9][0-9]{0,2}|1000)$", "lifted": "^(true|false)$"}
+_COUNT = "^([1-9][0-9]{0,2}|1000)$"
+_PATTERNS = {"limit": _COUNT, "last": _COUNT, "lifted": "^(true|false)$"}
 
 
 def document(surface: Surface) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def _operation(route: Route, schemas: dict[int, Any], surface: Surface) -> dict[
     }
     if route.body is not None:
         operation["requestBody"] = {
-            "required": True,
+            "required": not route.bodiless,
             "content": {"application/json": {"schema": _schema(route.body, schemas)}},
         }
     if route.open and surface is Surface.SHIM:

@@ -17,7 +17,7 @@ from mailplaned.doors.http.change import body_of, clean_reason, commit, permit
 from mailplaned.doors.http.context import Context
 from mailplaned.doors.http.guard import caller_of
 from mailplaned.doors.http.replies import invalid, refuse, reply
-from mailplaned.doors.http.resources import path_id
+from mailplaned.doors.http.resources import path_id, workspace_of
 from mailplaned.doors.http.times import parse_time
 from mailplaned.ports import Transaction
 from mailplaned.services import pauses
@@ -26,8 +26,9 @@ _RESUMED = "the pause was lifted"
 
 
 async def list_pauses(request: Request, context: Context) -> Response:
-    """Pauses; with `lifted=true` those of the past too."""
+    """Pauses that concern a workspace, or all; with `lifted=true` those of the past too."""
     caller = caller_of(request)
+    workspace = workspace_of(request, caller) if "workspace" in request.query_params else None
     lifted = request.query_params.get("lifted") == "true"
     found = await context.store.read(lambda reader: reader.pauses(lifted=lifted))
     return reply(
@@ -35,7 +36,11 @@ async def list_pauses(request: Request, context: Context) -> Response:
             items=[
                 views.pause_view(pause)
                 for pause in found
-                if pause.workspace is None or caller.may(Action.READ, pause.workspace)
+                if pause.workspace is None
+                or (
+                    workspace in {None, pause.workspace}
+                    and caller.may(Action.READ, pause.workspace)
+                )
             ],
             next=None,
         )

@@ -235,30 +235,31 @@ async def _list(
 
 
 async def list_events(request: Request, context: Context) -> Response:
-    """The event log after a cursor."""
+    """The event log after a cursor, or its newest rows."""
     caller = caller_of(request)
     workspace = workspace_of(request, caller)
-    after, limit = _after(request), _limit(request)
+    after, limit = _span(request)
     found = await context.store.read(lambda reader: reader.events(workspace, after, limit))
+    more = after is not None and len(found) == limit
     items = [views.event_view(event) for event in found if caller.sees(event.workspace)]
-    return reply(
-        wire.Page(items=items, next=str(found[-1].cursor) if len(found) == limit else None)
-    )
+    return reply(wire.Page(items=items, next=str(found[-1].cursor) if more else None))
 
 
 async def list_audit(request: Request, context: Context) -> Response:
-    """The audit log after a number."""
+    """The audit log after a number, or its newest rows."""
     caller = caller_of(request)
-    if not caller.may(Action.READ_AUDIT, workspace_of(request, caller)):
+    workspace = workspace_of(request, caller)
+    if not caller.may(Action.READ_AUDIT, workspace):
         raise refuse("not-permitted", f"{caller.name} ({caller.role}) may not read the audit log")
-    after, limit = _after(request), _limit(request)
-    found = await context.store.read(lambda reader: reader.audit(after, limit))
+    after, limit = _span(request)
+    found = await context.store.read(lambda reader: reader.audit(workspace, after, limit))
+    more = after is not None and len(found) == limit
     items = [
         views.audit_view(entry)
         for entry in found
         if caller.workspaces is None or (entry.workspace and caller.sees(entry.workspace))
     ]
-    return reply(wire.Page(items=items, next=str(found[-1].seq) if len(found) == limit else None))
+    return reply(wire.Page(items=items, next=str(found[-1].seq) if more else None))
 
 
 # --- the daemon ----------------------------------------------------------------------------------
@@ -353,8 +354,17 @@ def _after(request: Request) -> int:
     return int(text)
 
 
-def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", "100")
+def _span(request: Request) -> tuple[int | None, int]:
+    """After which row of a log, and how many; after None: the newest `last` ones."""
+    if "last" not in request.query_params:
+        return _after(request), _limit(request)
+    if "after" in request.query_params or "limit" in request.query_params:
+        raise invalid(("last", "goes with neither after nor limit"))
+    return None, _limit(request, "last")
+
+
+def _limit(request: Request, name: str = "limit") -> int:
+    text = request.query_params.get(name, "100")
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) <= PAGE_LIMIT):
-        raise invalid(("limit", f"has to be 1 to {PAGE_LIMIT}"))
+        raise invalid((name, f"has to be 1 to {PAGE_LIMIT}"))
     return int(text)

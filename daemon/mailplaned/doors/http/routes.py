@@ -32,6 +32,8 @@ class Route:
     body: Any = None
     page_of: Any = None
     shim: bool = False
+    bodiless: bool = False
+    """The body may be left out."""
     query: tuple[str, ...] = ()
     open: bool = False
 
@@ -55,7 +57,7 @@ ROUTES: tuple[Route, ...] = (
           query=("workspace", "state", "mailbox", "recipient", "after", "limit")),
     Route("GET", "/v1/messages/{id}", resources.show_message, wire.MessageView, shim=True),
     Route("POST", "/v1/messages/{id}/cancel", control.cancel_message, wire.MessageView,
-          body=_REASON, shim=True),
+          body=_REASON, bodiless=True, shim=True),
     Route("POST", "/v1/messages/{id}/resolve", control.resolve_message, wire.MessageView,
           body=wire.ResolveRequest),
     Route("GET", "/v1/mailboxes", resources.list_mailboxes, wire.Page, page_of=wire.MailboxView,
@@ -69,7 +71,7 @@ ROUTES: tuple[Route, ...] = (
           query=_LIST),
     Route("GET", "/v1/paths", resources.list_paths, wire.Page, page_of=wire.PathView, query=_LIST),
     Route("GET", "/v1/pauses", pauses.list_pauses, wire.Page, page_of=wire.PauseView,
-          query=("lifted",)),
+          query=("workspace", "lifted")),
     Route("POST", "/v1/pauses", pauses.add_pause, wire.PauseView, 201, body=wire.PauseRequest),
     Route("DELETE", "/v1/pauses/{id}", pauses.lift_pause, dict[str, list[str]], body=_REASON),
     *(
@@ -91,9 +93,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/suppressions/check", control.check_suppressions, wire.Page,
           page_of=wire.SuppressionView, body=wire.SuppressionCheck, shim=True),
     Route("GET", "/v1/events", resources.list_events, wire.Page, page_of=wire.EventView, shim=True,
-          query=("workspace", "after", "limit")),
+          query=("workspace", "after", "limit", "last")),
     Route("GET", "/v1/audit", resources.list_audit, wire.Page, page_of=wire.AuditView,
-          query=("workspace", "after", "limit")),
+          query=("workspace", "after", "limit", "last")),
     Route("GET", "/v1/tokens", people.list_tokens, wire.Page, page_of=wire.TokenView),
     Route("POST", "/v1/tokens", people.add_token, wire.TokenView, 201, body=wire.TokenRequest),
     Route("DELETE", "/v1/tokens/{id}", people.revoke_token, wire.TokenView),

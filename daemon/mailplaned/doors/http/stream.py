@@ -228,7 +228,7 @@ class Stream:
     ) -> tuple[list[wire.LogEvent], list[wire.LogAudit]]:
         def read(reader: Reader) -> tuple[list[wire.LogEvent], list[wire.LogAudit]]:
             events = reader.events(None, after[0], REPLAY) if after[0] < ends[0] else []
-            entries = reader.audit(after[1], REPLAY) if after[1] < ends[1] else []
+            entries = reader.audit(None, after[1], REPLAY) if after[1] < ends[1] else []
             return (
                 [
                     wire.LogEvent(event=views.event_view(event))

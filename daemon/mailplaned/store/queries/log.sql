@@ -11,6 +11,12 @@ SELECT * FROM events WHERE cursor > ? ORDER BY cursor LIMIT ?;
 -- name: events_after_in_workspace
 SELECT * FROM events WHERE cursor > ? AND workspace_id = ? ORDER BY cursor LIMIT ?;
 
+-- name: events_newest
+SELECT * FROM events ORDER BY cursor DESC LIMIT ?;
+
+-- name: events_newest_in_workspace
+SELECT * FROM events WHERE workspace_id = ? ORDER BY cursor DESC LIMIT ?;
+
 -- name: event_ends
 SELECT workspace_id, max(seq) FROM events GROUP BY workspace_id;
 
@@ -22,6 +28,15 @@ INSERT INTO audit (at, actor, action, workspace_id, target, detail) VALUES (?, ?
 
 -- name: audit_after
 SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?;
+
+-- name: audit_after_in_workspace
+SELECT * FROM audit WHERE seq > ? AND workspace_id = ? ORDER BY seq LIMIT ?;
+
+-- name: audit_newest
+SELECT * FROM audit ORDER BY seq DESC LIMIT ?;
+
+-- name: audit_newest_in_workspace
+SELECT * FROM audit WHERE workspace_id = ? ORDER BY seq DESC LIMIT ?;
 
 -- name: last_audit
 SELECT max(seq) FROM audit;
