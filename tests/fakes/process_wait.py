@@ -11,7 +11,7 @@ T = TypeVar("T")
 _POLL_S = 0.01
 
 
-def until(condition: Callable[[], T], what: str, within_s: float = 10) -> T:
+def until(condition: Callable[[], T | None], what: str, within_s: float = 10) -> T:
     """The first true value of a condition. Fails with `what` when it stays false."""
     end = time.monotonic() + within_s
     while not (found := condition()):
