@@ -127,7 +127,9 @@ class Session:
 def silence(stage: Stage, error: Exception) -> Ended:
     """The end of an attempt that got no readable reply at this stage."""
     if isinstance(error, SMTPResponseException):
-        return Ended(stage, parse_reply(0, f"unreadable reply at {stage}: {error.message}"))
+        # At AUTH it may be our own line sent back.
+        said = "" if stage is Stage.AUTH else f": {error.message}"
+        return Ended(stage, parse_reply(0, f"unreadable reply at {stage}{said}"))
     if isinstance(error, TimeoutError):
         return Ended(stage, Reply(text=f"no reply in time at {stage}"))
     text = f"connection lost at {stage}: {_words(error.__cause__ or error)}"
