@@ -130,10 +130,11 @@ async def run(places: Places) -> int:
             places.state / "secrets",
             Path(folder) if (folder := os.environ.get("CREDENTIALS_DIRECTORY")) else None,
         )
+        signer = DkimSigner(secrets)
         core = Core(
             connections=database,
             transports={"smtp": SmtpTransport(secrets, clock)},
-            signer=DkimSigner(secrets),
+            signer=signer,
             clock=clock,
             random=random,
         )
@@ -141,6 +142,7 @@ async def run(places: Places) -> int:
             await _Process(places, core, loaded, clock, random).serve()
         finally:
             await core.store.close()
+            signer.close()
     finally:
         lock.release()
     return 0
