@@ -65,8 +65,8 @@ def details(
     reply = f"  {mask_all(scrub(row.last_reply), keep)}" if row.last_reply else ""
     lines.append(_labelled("last", last + reply))
     paths = ", ".join(scrub(path, 40) for path in row.paths) or text.glyphs.none
-    place = f"{scrub(row.domain)}, account {scrub(row.account)} ({text.provider(row.provider)})"
-    lines.append(_labelled("place", f"{place}, path {paths}, workspace {scrub(row.workspace)}"))
+    account = f"account {scrub(row.account)} ({text.provider(row.provider)})"
+    lines.append(_labelled("place", f"{scrub(row.workspace)}, path {paths}, {account}"))
     lines.append(_labelled("do", (advice(row), Role.TITLE)))
     return lines
 

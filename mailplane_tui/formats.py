@@ -135,16 +135,16 @@ class Format:
         counts = "" if cap.counts == "messages" else " recipients"
         pieces: list[str | Span] = [(fit(window, 10), Role.DIM), *self.bar(cap, bar_width)]
         pieces.append(f" {cap.sent + cap.unknown} of {cap.limit}{counts}")
+        kind, _, name = cap.scope.partition(":")
+        if kind != "mailbox":
+            pieces.append((f" ({scrub(kind)} {scrub(name, 60)})", Role.DIM))
         if cap.unknown:
-            pieces.append((f", {cap.unknown} of them unknown", Role.UNKNOWN))
+            pieces.append((f", {cap.unknown} unknown", Role.UNKNOWN))
         if cap.waiting:
             pieces.append((f", {cap.waiting} waiting", Role.WAITING))
         if cap.resets_at:
             verb = "frees" if cap.kind == "rolling" else "resets"
             pieces.append((f", {verb} {self.moment(cap.resets_at, now)}", Role.DIM))
-        kind, _, name = cap.scope.partition(":")
-        if kind != "mailbox":
-            pieces.append((f"  {scrub(kind)} {scrub(name)}", Role.DIM))
         return line(*pieces)
 
     # --- logs ------------------------------------------------------------------------------------
@@ -191,8 +191,10 @@ class Format:
         Times are said as seen from `at`, the time of the entry.
         """
         first = [str(detail[key]) for key in _WORDS if detail.get(key)]
-        rest = [self._named(key, value, at) for key, value in detail.items() if key not in _WORDS]
-        return " ".join(first + [text for text in rest if text])
+        others = [key for key in detail if key not in _WORDS and key != _WORKLOAD]
+        rest = [self._named(key, detail[key], at) for key in others]
+        last = str(detail.get(_WORKLOAD) or "")
+        return " ".join(part for part in (*first, *rest, last) if part)
 
     def _named(self, key: str, value: object, at: str) -> str:
         name, _, unit = key.rpartition("_")
@@ -208,7 +210,10 @@ class Format:
 _WIRE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$")
 
 _WORDS: Final = ("reason", "reply", "outcome")
-"""What of an entry's detail is said without its name."""
+"""What of an entry's detail is said without its name, before everything else."""
+
+_WORKLOAD: Final = "workload"
+"""What is said without its name, after everything else."""
 
 _WIDE: Final = 110
 """Columns from which log rows get wider columns."""

@@ -25,7 +25,6 @@ from mailplane_wire.resources import (
     MailboxView,
     Snapshot,
     StreamMessage,
-    Totals,
     WorkspaceView,
 )
 
@@ -138,12 +137,10 @@ class Model:
         self.mailboxes: dict[str, MailboxView] = {}
         self.workspaces: dict[str, WorkspaceView] = {}
         self.counts: dict[str | None, Count] = {None: Count()}
-        self.totals: Totals | None = None
         self.book: BookView | None = None
         self.now: datetime | None = None
         self.role = "viewer"
         self.actor = ""
-        self.version = ""
         self.events: Log[EventView] = Log(lambda event: (event.cursor, event.at))
         self.audit: Log[AuditView] = Log(lambda entry: (entry.seq, entry.at))
         self.workspace = workspace
@@ -183,8 +180,7 @@ class Model:
     def _replace(self, message: Snapshot) -> None:
         first = self.now is None
         self.now = parse_time(message.now)
-        self.version, self.actor, self.role = message.version, message.actor, message.role
-        self.totals, self.book = message.totals, message.book
+        self.actor, self.role, self.book = message.actor, message.role, message.book
         self.workspaces = {view.name: view for view in message.workspaces}
         self.dirty.update(self.mailboxes)
         self.mailboxes = {}
@@ -198,7 +194,6 @@ class Model:
         self.now = parse_time(message.now)
         if message.workspaces is not None:
             self.workspaces = {view.name: view for view in message.workspaces}
-        self.totals = message.totals or self.totals
         self.book = message.book or self.book
         known = len(self.mailboxes)
         self._put(message.mailboxes)

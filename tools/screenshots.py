@@ -117,7 +117,7 @@ def start_demo(keep: Path) -> subprocess.Popen[bytes]:
     """The demo without its dashboard, with its state in `keep`."""
     command = ["demo", "--headless", "--seconds", "300", "--keep", str(keep)]
     return subprocess.Popen(
-        [sys.executable, "-m", "mailplane_tui.cli.main", *command], stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "mailplane_tui", *command], stdout=subprocess.DEVNULL
     )
 
 

@@ -22,6 +22,8 @@ class View(Widget):
     """
 
     filter_hint = "text, !text"
+    explains_itself = False
+    """Whether it shows, where there is room, what `explain` says: then the strip gives way."""
 
     @property
     def dashboard(self) -> Dashboard:

@@ -58,7 +58,7 @@ class Welcome(Lines):
             (),
             line(("   No daemon yet", Role.STRONG)),
             (),
-            *(line(f"   {part}") for part in textwrap.wrap(fault, width)),
+            *(line(f"   {part}") for part in textwrap.wrap(fault, width, break_on_hyphens=False)),
             (),
             line(("   R ", Role.KEY), "try now   ", ("q ", Role.KEY), f"quit   {retry}"),
         ]
@@ -112,6 +112,7 @@ class AuditHead(Lines):
 class MailboxesView(View):
     """The list, and beside it the detail and the audit tail where there is room."""
 
+    explains_itself = True
     filter_hint = f"text, !text, {', '.join(f'{key}:' for key in FILTER_KEYS)}"
 
     def __init__(self, dashboard: Dashboard) -> None:

@@ -61,6 +61,7 @@ class MainScreen(Screen[None]):
     def on_mount(self) -> None:
         """Begin in the first view."""
         self.query_one("#filter").display = False
+        self.set_class(self.view.explains_itself, "-explains-itself")
         self.view.enter()
 
     def show_view(self, name: str) -> None:
@@ -68,6 +69,7 @@ class MainScreen(Screen[None]):
         self._close_filter()
         self.shown = name
         self.query_one(ContentSwitcher).current = name
+        self.set_class(self.view.explains_itself, "-explains-itself")
         self.view.enter()
         self.update_frame()
 

@@ -122,7 +122,7 @@ def test_details_name_every_pause_and_cap_and_what_to_press() -> None:
     for part in (
         "\\x1b]52",
         "also since",
-        "47 of 50, 2 of them unknown",
+        "47 of 50, 2 unknown",
         "10 of 250",
         "acknowledge",
     ):
