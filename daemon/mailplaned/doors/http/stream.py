@@ -32,12 +32,18 @@ TICK_US = SECOND_US // 4
 SWEEP_TICKS = 20
 """In how many ticks every mailbox is looked at again: windows roll on without any change."""
 
-BACKLOG = 256
-"""Messages that a slow reader may be behind before it is let go."""
+BACKLOG_BYTES = 8 * 2**20
+"""How far a slow reader may be behind before it is let go."""
 
 READERS = 64
-REPLAY = 1_000
-"""Rows of each log that a reader who comes back is told at most."""
+PAGE = 1_000
+"""Rows of each log that are read at a time."""
+
+OPENING_ROWS = 200
+"""Rows of each log that a new reader is told."""
+
+Cursors = tuple[int, int]
+"""Up to which row of the events and of the audit log."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -46,7 +52,10 @@ _encode = msgspec.json.Encoder().encode
 class _Subscriber:
     caller: Caller
     workspace: str | None
-    queue: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(BACKLOG))
+    frames: list[bytes] = field(default_factory=list)
+    size: int = 0
+    ended: bool = False
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wants(self, workspace: str | None) -> bool:
         if workspace is None:
@@ -55,14 +64,33 @@ class _Subscriber:
             return False
         return self.caller.sees(workspace)
 
+    def may_audit(self, workspace: str | None) -> bool:
+        return self.wants(workspace) and self.caller.may(Action.READ_AUDIT, workspace)
+
     def put(self, frame: bytes) -> None:
-        """Queue a frame; a reader too far behind is let go by an end mark."""
-        if self.queue.qsize() >= BACKLOG - 1:
-            while not self.queue.empty():
-                self.queue.get_nowait()
-            self.queue.put_nowait(None)
-        else:
-            self.queue.put_nowait(frame)
+        """Queue a frame; a reader too far behind is let go."""
+        if self.size + len(frame) > BACKLOG_BYTES:
+            self.frames.clear()
+            self.ended = True
+        if not self.ended:
+            self.frames.append(frame)
+            self.size += len(frame)
+        self.wake.set()
+
+    def end(self) -> None:
+        """Let the reader go once it has what is queued."""
+        self.ended = True
+        self.wake.set()
+
+    async def take(self) -> bytes:
+        """What is queued, all of it; nothing when the reader is to go."""
+        while not self.frames and not self.ended:
+            await self.wake.wait()
+            self.wake.clear()
+        taken = b"".join(self.frames)
+        self.frames.clear()
+        self.size = 0
+        return taken
 
 
 class Stream:
@@ -71,6 +99,9 @@ class Stream:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._subscribers: set[_Subscriber] = set()
+        self._readers = 0
+        self._telling = asyncio.Lock()
+        """Held while cursors and views move: a reader begins between two tellings."""
         self._views: dict[str, wire.MailboxView] = {}
         self._dirty: set[str] = set()
         self._all_dirty = False
@@ -83,7 +114,7 @@ class Stream:
 
     def note_commit(self, effects: Effects) -> None:
         """A commit changed some mailboxes and perhaps the logs."""
-        if self._subscribers:
+        if self._readers:
             self._dirty |= effects.touched
             self._logs_dirty = True
 
@@ -96,18 +127,19 @@ class Stream:
         beat_us = 0
         while not self._context.stopping.is_set():
             await self._context.clock.wait_us(self._context.stopping, TICK_US)
-            if not self._subscribers:
+            if not self._readers:
                 self._views.clear()
                 continue
-            await self._tell_changes()
-            await self._tell_logs()
+            async with self._telling:
+                await self._tell_changes()
+                await self._tell_logs()
             now_us = self._context.clock.boot_us()
             if now_us - beat_us >= SECOND_US:
                 beat_us = now_us
                 self._send_all(wire.Heartbeat(now=show_time(self._context.clock.wall_us())))
         for subscriber in self._subscribers:
             subscriber.put(b": the daemon stops\n\n")
-            subscriber.queue.put_nowait(None)
+            subscriber.end()
 
     # --- a reader ---------------------------------------------------------------------------------
 
@@ -115,37 +147,45 @@ class Stream:
         """One reader's stream."""
         caller = caller_of(request)
         workspace = workspace_of(request, caller)
-        if len(self._subscribers) >= READERS:
+        if self._readers >= READERS:
             raise refuse("conflict", f"there are {READERS} readers already")
         cursors = _parse_cursors(request.headers.get("last-event-id"))
         subscriber = _Subscriber(caller=caller, workspace=workspace)
         return StreamingResponse(self._follow(subscriber, cursors), media_type="text/event-stream")
 
     async def _follow(
-        self, subscriber: _Subscriber, cursors: tuple[int, int] | None
+        self, subscriber: _Subscriber, cursors: Cursors | None
     ) -> AsyncIterator[bytes]:
+        self._readers += 1
         try:
-            for frame in await self._opening(subscriber, cursors):
-                yield frame
-            while True:
-                next_frame = await subscriber.queue.get()
-                if next_frame is None:
-                    return
-                yield next_frame
+            async with self._telling:
+                snapshot, ends = await self._open(subscriber)
+            # A frame's id says which rows the reader has; with the snapshot it has no new ones yet.
+            at = cursors or (max(0, ends[0] - OPENING_ROWS), max(0, ends[1] - OPENING_ROWS))
+            yield _frame(snapshot, at)
+            while at[0] < ends[0] or at[1] < ends[1]:
+                events, entries, past = await self._logs(at, ends)
+                yield _told(subscriber, events, entries, at)
+                at = past
+            while frames := await subscriber.take():
+                yield frames
         finally:
+            self._readers -= 1
             self._subscribers.discard(subscriber)
 
-    async def _opening(
-        self, subscriber: _Subscriber, cursors: tuple[int, int] | None
-    ) -> list[bytes]:
-        """The snapshot and the logs' rows since `cursors`; from then on changes are queued."""
+    async def _open(self, subscriber: _Subscriber) -> tuple[wire.Snapshot, Cursors]:
+        """The snapshot and the ends of the logs; what comes after these is queued."""
         if not self._subscribers:
+            self._dirty = set()
+            self._logs_dirty = False
             self._views = {view.address: view for view in await self._all_views()}
             self._cursors = await self._context.store.read(lambda reader: reader.log_ends())
         else:
             await self._tell_changes()
             await self._tell_logs()
         self._subscribers.add(subscriber)
+        if self._context.stopping.is_set():
+            subscriber.end()
         ends = self._cursors
         mailboxes = [view for view in self._views.values() if subscriber.wants(view.workspace)]
         workspaces = await self._workspaces()
@@ -159,15 +199,7 @@ class Stream:
             totals=_totals(mailboxes),
             book=self._context.book,
         )
-        frames = [_frame(snapshot, ends)]
-        if cursors is None:
-            cursors = (max(0, ends[0] - 200), max(0, ends[1] - 200))
-        events, entries = await self._logs(cursors, ends)
-        told: list[wire.LogEvent | wire.LogAudit] = [
-            *(e for e in events if subscriber.wants(e.event.workspace)),
-            *(a for a in entries if _may_audit(subscriber, a.entry.workspace)),
-        ]
-        return frames + [_frame(message, ends) for message in told]
+        return snapshot, ends
 
     # --- telling ----------------------------------------------------------------------------------
 
@@ -210,36 +242,29 @@ class Stream:
             return
         self._logs_dirty = False
         ends = await self._context.store.read(lambda reader: reader.log_ends())
-        events, entries = await self._logs(self._cursors, ends)
-        if len(events) == REPLAY:  # more than a tick can tell: the rest comes with the next one
-            ends = (events[-1].event.cursor, ends[1])
+        before = self._cursors
+        events, entries, self._cursors = await self._logs(before, ends)
+        if self._cursors != ends:  # more than a tick can tell: the rest comes with the next one
             self._logs_dirty = True
-        self._cursors = ends
         for subscriber in list(self._subscribers):
-            for event in events:
-                if subscriber.wants(event.event.workspace):
-                    subscriber.put(_frame(event, ends))
-            for entry in entries:
-                if _may_audit(subscriber, entry.entry.workspace):
-                    subscriber.put(_frame(entry, ends))
+            if told := _told(subscriber, events, entries, before):
+                subscriber.put(told)
 
     async def _logs(
-        self, after: tuple[int, int], ends: tuple[int, int]
-    ) -> tuple[list[wire.LogEvent], list[wire.LogAudit]]:
-        def read(reader: Reader) -> tuple[list[wire.LogEvent], list[wire.LogAudit]]:
-            events = reader.events(None, after[0], REPLAY) if after[0] < ends[0] else []
-            entries = reader.audit(None, after[1], REPLAY) if after[1] < ends[1] else []
+        self, after: Cursors, ends: Cursors
+    ) -> tuple[list[wire.LogEvent], list[wire.LogAudit], Cursors]:
+        """A page of both logs up to `ends`, and the cursors after it."""
+
+        def read(reader: Reader) -> tuple[list[wire.LogEvent], list[wire.LogAudit], Cursors]:
+            events = reader.events(None, after[0], PAGE) if after[0] < ends[0] else []
+            entries = reader.audit(None, after[1], PAGE) if after[1] < ends[1] else []
             return (
-                [
-                    wire.LogEvent(event=views.event_view(event))
-                    for event in events
-                    if event.cursor <= ends[0]
-                ],
-                [
-                    wire.LogAudit(entry=views.audit_view(entry))
-                    for entry in entries
-                    if entry.seq <= ends[1]
-                ],
+                [wire.LogEvent(event=views.event_view(e)) for e in events if e.cursor <= ends[0]],
+                [wire.LogAudit(entry=views.audit_view(e)) for e in entries if e.seq <= ends[1]],
+                (
+                    min(events[-1].cursor, ends[0]) if len(events) == PAGE else ends[0],
+                    min(entries[-1].seq, ends[1]) if len(entries) == PAGE else ends[1],
+                ),
             )
 
         return await self._context.store.read(read)
@@ -290,18 +315,33 @@ def _totals(mailboxes: list[wire.MailboxView]) -> wire.Totals:
     )
 
 
-def _may_audit(subscriber: _Subscriber, workspace: str | None) -> bool:
-    return subscriber.wants(workspace) and subscriber.caller.may(Action.READ_AUDIT, workspace)
+def _told(
+    subscriber: _Subscriber,
+    events: list[wire.LogEvent],
+    entries: list[wire.LogAudit],
+    after: Cursors,
+) -> bytes:
+    """The rows that a reader may see; the id of each says that it has all rows up to this one."""
+    frames = []
+    for event in events:
+        after = (event.event.cursor, after[1])
+        if subscriber.wants(event.event.workspace):
+            frames.append(_frame(event, after))
+    for entry in entries:
+        after = (after[0], entry.entry.seq)
+        if subscriber.may_audit(entry.entry.workspace):
+            frames.append(_frame(entry, after))
+    return b"".join(frames)
 
 
-def _frame(message: wire.StreamMessage, cursors: tuple[int, int]) -> bytes:
+def _frame(message: wire.StreamMessage, cursors: Cursors) -> bytes:
     """One server-sent event. JSON holds no line break, so one `data:` line is enough."""
     name = type(message).__struct_config__.tag
     head = f"id: {cursors[0]}.{cursors[1]}\nevent: {name}\ndata: "
     return head.encode() + _encode(message) + b"\n\n"
 
 
-def _parse_cursors(text: str | None) -> tuple[int, int] | None:
+def _parse_cursors(text: str | None) -> Cursors | None:
     parts = (text or "").split(".")
     if len(parts) == 2 and all(p.isascii() and p.isdigit() and len(p) < 19 for p in parts):
         return int(parts[0]), int(parts[1])
