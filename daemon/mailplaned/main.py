@@ -201,10 +201,10 @@ class _Process:
             ]
             group.create_task(self._stream.run(), name="stream")
             group.create_task(self._watch_book(), name="book")
-            group.create_task(self._watchdog(), name="watchdog")
             for server in servers:
                 await server.listening.wait()
             notify("READY=1")
+            group.create_task(self._watchdog(), name="watchdog")
             _log.info(
                 "ready",
                 action="start",

@@ -5,18 +5,28 @@ from __future__ import annotations
 import os
 import socket
 
+import structlog
+
 from mailplaned.domain.windows import SECOND_US
+
+_log = structlog.get_logger("notify")
 
 
 def notify(state: str) -> None:
-    """Send a line such as `READY=1` to the service manager, if there is one."""
+    """Send a line such as `READY=1` to the service manager, if there is one.
+
+    Whether it listens is its own affair: it stops nothing here, and nothing waits for it.
+    """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        sock.sendto(state.encode(), address)
+        try:
+            sock.sendto(state.encode(), socket.MSG_DONTWAIT, address)
+        except OSError as fault:
+            _log.warning("not heard", action="notify", state=state, why=fault.strerror)
 
 
 def watchdog_interval_us() -> int:
