@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from mailplane_tui.app import Dashboard
 from mailplane_tui.glyphs import UNICODE
 from mailplane_wire.client import Client
-from tests.fakes.daemon_stand_in import StandIn
+from tests.fakes.daemon_stand_in import StandIn, cap, mailbox, pause
 
 DEADLINE_S = 8.0
 
@@ -84,3 +84,20 @@ async def dashboard(
         if daemon.path.exists():
             await driver.until(lambda: app.model.now)
         yield driver
+
+
+def fill(daemon: StandIn) -> None:
+    """Three mailboxes of one workspace, one of another."""
+    rows = [
+        mailbox("anna@acme.example"),
+        mailbox("ben@acme.example", state="near", unknown=2, caps=[cap(sent=45, unknown=2)]),
+        mailbox(
+            "dave@acme.example",
+            state="held",
+            state_reason="rule bounce-5pct",
+            pauses=[pause(1, "mailbox:dave@acme.example", actor="rule:bounce-5pct")],
+        ),
+        mailbox("iris@beta.example", workspace="beta"),
+    ]
+    daemon.workspaces = ("acme", "beta")
+    daemon.mailboxes = {row.address: row for row in rows}

@@ -17,29 +17,12 @@ from mailplane_tui.views.mailboxes import MailboxesView
 from mailplane_tui.views.main import MainScreen
 from mailplane_tui.widgets.fleet_table import FleetTable
 from mailplane_wire.resources import Change, LogAudit, LogEvent
-from tests.fakes.daemon_stand_in import NOW, StandIn, audit, cap, event, mailbox, pause
-from tests.tui.conftest import dashboard
+from tests.fakes.daemon_stand_in import NOW, StandIn, audit, event, mailbox, pause
+from tests.tui.conftest import dashboard, fill
 
 pytestmark = pytest.mark.xdist_group("tui")
 
 HOSTILE = "[/nope] \x1b]52;c;AA\x07\u202e[@click=app.quit]x[/] [bold"
-
-
-def fill(daemon: StandIn) -> None:
-    """Three mailboxes of one workspace, one of another."""
-    rows = [
-        mailbox("anna@acme.example"),
-        mailbox("ben@acme.example", state="near", unknown=2, caps=[cap(sent=45, unknown=2)]),
-        mailbox(
-            "dave@acme.example",
-            state="held",
-            state_reason="rule bounce-5pct",
-            pauses=[pause(1, "mailbox:dave@acme.example", actor="rule:bounce-5pct")],
-        ),
-        mailbox("iris@beta.example", workspace="beta"),
-    ]
-    daemon.workspaces = ("acme", "beta")
-    daemon.mailboxes = {row.address: row for row in rows}
 
 
 def message(subject: str) -> dict[str, object]:
@@ -299,42 +282,6 @@ async def test_hostile_text_is_shown_as_text_everywhere(daemon: StandIn) -> None
             assert not set(seen) & set("\x1b\x07\u202e"), keys
         await driver.press("escape")
         await driver.shows("\\x1b]52")
-
-
-async def test_the_link_breaks_and_comes_back(daemon: StandIn) -> None:
-    fill(daemon)
-    async with dashboard(daemon) as driver:
-        daemon.stop()
-        await driver.shows("OFFLINE")
-        await driver.shows("mailplane up --detach")
-        assert "STATE?" in driver.screen
-        assert "anna@acme.example" in driver.screen
-        await driver.press("p")
-        await driver.shows("can't be reached")
-        daemon.mailboxes["anna@acme.example"] = mailbox("anna@acme.example", state="full")
-        daemon.start()
-        await driver.press("R")
-        await driver.shows("◆ full")
-        await driver.shows("The daemon is back")
-        assert daemon.resumed_from[0] is None
-        assert daemon.resumed_from[-1] is not None
-
-
-async def test_without_a_daemon_the_screen_says_how_to_start_one(daemon: StandIn) -> None:
-    daemon.stop()
-    async with dashboard(daemon, workspace=None) as driver:
-        await driver.until(lambda: "mailplane up --detach" in " ".join(driver.screen.split()))
-        await driver.shows("not connected")
-        daemon.start()
-        await driver.press("R")
-        await driver.shows("mailplane init")
-
-
-async def test_a_book_that_does_not_load_is_told(daemon: StandIn) -> None:
-    fill(daemon)
-    daemon.problems = ["acme.toml:12: limit must be positive"]
-    async with dashboard(daemon) as driver:
-        await driver.shows("acme.toml:12: limit must be positive")
 
 
 async def test_a_single_change_repaints_a_single_line(
