@@ -67,6 +67,13 @@ class _Subscriber:
     def may_audit(self, workspace: str | None) -> bool:
         return self.wants(workspace) and self.caller.may(Action.READ_AUDIT, workspace)
 
+    def book(self, book: wire.BookView) -> wire.BookView:
+        """The book as this reader may know it: its words name mailboxes of every workspace."""
+        if self.caller.workspaces is None:
+            return book
+        problems = ["the last change was refused"] if book.problems else []
+        return msgspec.structs.replace(book, notices=[], problems=problems)
+
     def put(self, frame: bytes) -> None:
         """Queue a frame; a reader too far behind is let go."""
         if self.size + len(frame) > BACKLOG_BYTES:
@@ -197,7 +204,7 @@ class Stream:
             workspaces=[view for view in workspaces if subscriber.wants(view.name)],
             mailboxes=mailboxes,
             totals=_totals(mailboxes),
-            book=self._context.book,
+            book=subscriber.book(self._context.book),
         )
         return snapshot, ends
 
@@ -233,7 +240,7 @@ class Stream:
                 removed=mine_gone,
                 workspaces=[view for view in workspaces if subscriber.wants(view.name)],
                 totals=_totals(visible),
-                book=book,
+                book=subscriber.book(book) if book is not None else None,
             )
             subscriber.put(_frame(change, self._cursors))
 
