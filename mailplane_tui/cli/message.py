@@ -16,7 +16,7 @@ def message() -> None:
 
 
 @message.command("list")
-@click.option("--in", "state", metavar="STATE", help="Only messages in this state.")
+@click.option("--in", "wanted", metavar="STATE", help="Only messages in this state.")
 @click.option("--mailbox", metavar="ADDRESS", help="Only those of this mailbox.")
 @click.option("--recipient", metavar="ADDRESS", help="Only those to this recipient.")
 @click.option("--after", metavar="CURSOR", help="The page after this cursor.")
@@ -24,7 +24,7 @@ def message() -> None:
 @pass_session
 def list_messages(
     session: Session,
-    state: str | None,
+    wanted: str | None,
     mailbox: str | None,
     recipient: str | None,
     after: str | None,
@@ -34,7 +34,7 @@ def list_messages(
     path = address(
         "/v1/messages",
         workspace=session.workspace,
-        state=state,
+        state=wanted,
         mailbox=mailbox,
         recipient=recipient,
         after=after,
