@@ -126,7 +126,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     ),
     Action(
         id="workspace.switch", keys=("w",), label="workspace", footer=32,
-        help="Switch to another workspace, or all (read-only)",
+        help="Switch to another workspace, or look at all",
         cli="mailplane workspace list",
     ),
     Action(
@@ -206,7 +206,7 @@ def refusal(
 ) -> str | None:
     """Why the action can't be done now, for the person to read; None when it can.
 
-    `workspace` None is the roll-up of all of them, which changes nothing.
+    `workspace` is the one that it is about; None when that is all of them, or several.
     """
     if action.danger is Danger.VIEW:
         return None
@@ -217,5 +217,5 @@ def refusal(
     if offline:
         return f"{action.label}: the daemon can't be reached; R tries again now"
     if workspace is None and action.id != "undo":
-        return f"{action.label}: 'all' is a read-only view; w enters a workspace"
+        return f"{action.label}: nothing is changed across workspaces; w enters one"
     return None

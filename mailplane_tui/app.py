@@ -172,12 +172,16 @@ class Dashboard(App[int]):
 
     def refusal(self, action: Action) -> str | None:
         """Why an action can't be done now."""
+        workspace = self.model.workspace
+        if workspace is None and action.id.startswith("mailbox."):
+            owners = {row.workspace for row in self.targets()}
+            workspace = owners.pop() if len(owners) == 1 else None
         return refusal(
             action,
             role=self.model.role,
             readonly=self.readonly,
             offline=self.model.link in (Link.NEVER, Link.OFFLINE),
-            workspace=self.model.workspace,
+            workspace=workspace,
         )
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

@@ -122,7 +122,7 @@ class PickDialog(Dialog[str]):
 
 
 ALL = ""
-"""The choice for the read-only view of all workspaces."""
+"""The choice for the view of all workspaces, where nothing is changed across them."""
 
 
 def workspace_dialog(model: Model, glyphs: Glyphs) -> PickDialog:
@@ -131,7 +131,7 @@ def workspace_dialog(model: Model, glyphs: Glyphs) -> PickDialog:
     choices = [
         Choice(
             id=ALL,
-            line=_workspace_line("all (read-only view)", everything, glyphs),
+            line=_workspace_line("all workspaces", everything, glyphs),
             now=model.workspace is None,
         )
     ]

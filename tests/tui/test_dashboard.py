@@ -147,7 +147,6 @@ async def test_a_refusal_is_told_in_the_daemons_words(daemon: StandIn) -> None:
     [
         ("viewer", False, "acme", "your role is viewer"),
         ("operator", True, "acme", "opened read-only"),
-        ("operator", False, None, "'all' is a read-only view"),
     ],
 )
 async def test_what_may_not_be_done_says_why_and_asks_nothing(
@@ -158,6 +157,18 @@ async def test_what_may_not_be_done_says_why_and_asks_nothing(
     async with dashboard(daemon, readonly=readonly, workspace=workspace) as driver:
         await driver.press("p")
         await driver.shows(why)
+        assert daemon.requests == []
+
+
+async def test_in_the_view_of_all_one_clients_mailbox_can_be_paused_but_not_two_clients_at_once(
+    daemon: StandIn,
+) -> None:
+    fill(daemon)
+    async with dashboard(daemon, workspace=None) as driver:
+        await driver.press("p")
+        await driver.shows("reason")
+        await driver.press("escape", "*", "p")
+        await driver.shows("nothing is changed across workspaces")
         assert daemon.requests == []
 
 
