@@ -85,4 +85,4 @@ def _files(config: Path) -> list[dict[str, Any]]:
 
 
 def _source(name: str) -> str:
-    return files("mailplane_tui.demo").joinpath("book", f"{name}.toml").read_text(encoding="utf-8")
+    return files("mailplane_tui.demo").joinpath("books", f"{name}.toml").read_text(encoding="utf-8")
