@@ -20,7 +20,10 @@ BACKLOG = 1024
 
 
 class _PeerProtocol(HttpToolsProtocol):
-    """HTTP/1.1 that tells the application who is at the other end of a Unix socket."""
+    """HTTP/1.1 that tells the application who is at the other end of a Unix socket.
+
+    It also gives it a way to hang up on a peer that does not read: nothing else ends that.
+    """
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -28,7 +31,11 @@ class _PeerProtocol(HttpToolsProtocol):
         sock = self.transport.get_extra_info("socket")
         if sock is not None and sock.family == socket.AF_UNIX:
             raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-            self.scope["state"] = {**self.scope.get("state", {}), "peer_uid": _PEER.unpack(raw)[1]}
+            self.scope["state"] = {
+                **self.scope.get("state", {}),
+                "peer_uid": _PEER.unpack(raw)[1],
+                "hang_up": self.transport.abort,
+            }
 
 
 class Server(uvicorn.Server):

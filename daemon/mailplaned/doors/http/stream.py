@@ -8,7 +8,7 @@ misses none of them; rows it gets anew by a snapshot. A reader that does not kee
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -52,6 +52,7 @@ _encode = msgspec.json.Encoder().encode
 class _Subscriber:
     caller: Caller
     workspace: str | None
+    hang_up: Callable[[], None]
     frames: list[bytes] = field(default_factory=list)
     size: int = 0
     ended: bool = False
@@ -75,10 +76,11 @@ class _Subscriber:
         return msgspec.structs.replace(book, notices=[], problems=problems)
 
     def put(self, frame: bytes) -> None:
-        """Queue a frame; a reader too far behind is let go."""
-        if self.size + len(frame) > BACKLOG_BYTES:
+        """Queue a frame; on a reader too far behind the daemon hangs up."""
+        if not self.ended and self.size + len(frame) > BACKLOG_BYTES:
             self.frames.clear()
             self.ended = True
+            self.hang_up()
         if not self.ended:
             self.frames.append(frame)
             self.size += len(frame)
@@ -157,7 +159,7 @@ class Stream:
         if self._readers >= READERS:
             raise refuse("conflict", f"there are {READERS} readers already")
         cursors = _parse_cursors(request.headers.get("last-event-id"))
-        subscriber = _Subscriber(caller=caller, workspace=workspace)
+        subscriber = _Subscriber(caller=caller, workspace=workspace, hang_up=request.state.hang_up)
         return StreamingResponse(self._follow(subscriber, cursors), media_type="text/event-stream")
 
     async def _follow(
