@@ -19,11 +19,6 @@ class Places:
     state: Path
     socket: Path
 
-    @property
-    def key_file(self) -> Path:
-        """The vault's key: `MAILPLANE_KEY_FILE`, else `key` in the state folder."""
-        return Path(os.environ.get("MAILPLANE_KEY_FILE") or self.state / "key")
-
 
 def places(
     config: str | None = None, state: str | None = None, socket: str | None = None

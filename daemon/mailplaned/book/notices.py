@@ -22,6 +22,8 @@ def notices(source: Source, file: WorkspaceFile) -> list[str]:
 
 
 def _idle(file: WorkspaceFile) -> Iterable[str]:
+    if file.workspace.postal_address is not None:
+        yield "[workspace] postal_address"
     for account in file.account:
         if account.provider != "smtp":
             yield f'[[account]] {account.name}: provider = "{account.provider}"'
