@@ -27,6 +27,8 @@ STATUS: Final[dict[str, tuple[int, str]]] = {
     "origin-refused": (403, "Requests from web pages are refused"),
     "unauthenticated": (401, "A valid bearer token is required"),
     "unsupported-type": (415, "The body must be application/json"),
+    "headers-too-large": (431, "The request's headers are too large"),
+    "request-timeout": (408, "The request took too long"),
     "too-large": (413, "The request is too large"),
     "bad-host": (421, "The Host header is not one of ours"),
     "store-full": (507, "The state directory is full"),
