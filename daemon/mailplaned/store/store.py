@@ -189,6 +189,8 @@ class SqliteStore:
         """Run changes in one transaction. Raises whatever one of them raises, and undoes all."""
         try:
             if self._stale:
+                if self.fault is not None:
+                    self._try_to_write(connection)
                 self._renew(connection)
             assert self._memory is not None
             assert self._scopes is not None
@@ -217,6 +219,12 @@ class SqliteStore:
         self.fault = None
         batch.effects.append(transaction.effects)
         return results
+
+    def _try_to_write(self, connection: sqlite3.Connection) -> None:
+        """Raise what any write would: while a disk is full, memory need not be rebuilt in vain."""
+        assert self._memory is not None
+        anchor = self._memory.time.anchor
+        connection.execute(Q["set_anchor"], (anchor.governed_us, anchor.boot_us, anchor.boot_id))
 
     def _renew(self, connection: sqlite3.Connection) -> None:
         assert self._memory is not None
