@@ -11,7 +11,7 @@ from starlette.requests import Request
 from mailplaned.domain.roles import Action, Caller
 from mailplaned.doors.http.context import Context
 from mailplaned.doors.http.replies import Refusal, invalid, refuse
-from mailplaned.doors.http.submissions import read_json
+from mailplaned.doors.http.submissions import read_json, told
 from mailplaned.ports import Transaction
 
 T = TypeVar("T")
@@ -45,8 +45,7 @@ async def body_of(request: Request, type_: type[T], default: T | None = None) ->
     try:
         return msgspec.json.decode(content, type=type_)
     except msgspec.ValidationError as fault:
-        words, _, place = str(fault).partition(" - at `$.")
-        raise invalid((place.rstrip("`") or "body", words)) from fault
+        raise invalid(told("", str(fault))) from fault
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise invalid(("body", f"is not valid JSON: {fault}")) from fault
 

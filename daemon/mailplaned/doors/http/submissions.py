@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,10 +30,23 @@ METADATA_BYTES = 16_384
 
 _decode_one = msgspec.json.Decoder(wire.Submission).decode
 _decode_batch = msgspec.json.Decoder(wire.Batch).decode
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+"""msgspec's words."""
+
 _FIELDS = {field.encode_name: field.type for field in msgspec.structs.fields(wire.Submission)}
 
 Result = answers.Admitted | answers.Refused | Problem
-Body = wire.Submission | Problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Misshapen:
+    """A submission of which some fields can't be read; `rest` is what can."""
+
+    rest: wire.Submission
+    errors: list[tuple[str, str]]
+
+
+Body = wire.Submission | _Misshapen | Problem
 
 
 async def submit(request: Request, context: Context) -> Response:
@@ -99,7 +114,10 @@ def _bodies(content: bytes) -> tuple[list[Body], bool]:
         pass  # told in full below
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise invalid(("body", f"is not valid JSON: {fault}")) from fault
-    raw = msgspec.json.decode(content)
+    try:
+        raw = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise invalid(("body", f"is not valid JSON: {fault}")) from fault
     if not isinstance(raw, dict):
         raise invalid(("body", "has to be a JSON object"))
     if "messages" not in raw:
@@ -119,7 +137,7 @@ def _checked(messages: list[Any]) -> list[Any]:
 
 
 def _convert(raw: Any) -> Body:
-    """A submission, or a problem that names every field that is wrong."""
+    """A submission, or what can be read of it and every field that can't."""
     if not isinstance(raw, dict):
         return _invalid([("body", "has to be an object")])
     errors = [(name, "is not a field of a submission") for name in raw if name not in _FIELDS]
@@ -129,19 +147,36 @@ def _convert(raw: Any) -> Body:
             try:
                 values[name] = msgspec.convert(raw[name], type_)
             except msgspec.ValidationError as fault:
-                errors.append(_told(name, str(fault)))
-    return _invalid(errors) if errors else wire.Submission(**values)
+                errors.append(told(name, str(fault)))
+    submission = wire.Submission(**values)
+    return _Misshapen(submission, errors) if errors else submission
 
 
-def _told(name: str, words: str) -> tuple[str, str]:
+def told(name: str, words: str) -> tuple[str, str]:
     """A decoder's words, with the place inside the field made part of the field's name."""
     reason, _, place = words.partition(" - at `$")
-    return name + place.rstrip("`"), reason[:1].lower() + reason[1:]
+    name += place.rstrip("`")
+    unknown = _UNKNOWN_FIELD.fullmatch(reason)
+    if unknown is not None:
+        return f"{name}.{unknown[1]}".lstrip("."), "is not a field here"
+    return name.lstrip(".") or "body", reason[:1].lower() + reason[1:]
 
 
 def _parse(body: Body, context: Context, header_key: str | None) -> answers.Submission | Problem:
     if isinstance(body, Problem):
         return body
+    if isinstance(body, _Misshapen):
+        known = {name.partition("[")[0].partition(".")[0] for name, _ in body.errors}
+        more = _parse(body.rest, context, header_key)
+        # A field that can't be read looks left out: what is said about that is no help.
+        return _invalid(
+            body.errors
+            + [
+                (error.field, error.reason)
+                for error in (more.errors if isinstance(more, Problem) else ())
+                if error.field.partition("[")[0].partition(".")[0] not in known
+            ]
+        )
     errors: list[tuple[str, str]] = []
     not_before_us = _read(errors, "not_before", body.not_before, parse_time)
     expires_in_us = _read(errors, "expires_in", body.expires_in, parse_duration)
