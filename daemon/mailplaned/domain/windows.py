@@ -32,6 +32,7 @@ LENGTH_US = {Per.HOUR: HOUR_US, Per.DAY: DAY_US, Per.WEEK: WEEK_US}
 """The length of a rolling window."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY = timedelta(days=1)
 
 
 def to_datetime(at_us: int, zone: ZoneInfo | None = None) -> datetime:
@@ -48,19 +49,47 @@ def to_us(moment: datetime) -> int:
 def calendar_window(at_us: int, per: Per, zone: ZoneInfo) -> tuple[int, int]:
     """The local hour, day or ISO week that holds `at_us`, as (start, end); the end is outside.
 
-    A day with a clock change is 23 or 25 hours long, and a repeated hour is two windows.
+    These windows partition time. A day with a clock change is 23 or 25 hours long, and a repeated
+    hour is two windows; a change in the middle of an hour (Lord Howe) ends one and begins the next.
     """
     local = to_datetime(at_us, zone)
     if per is Per.HOUR:
-        offset_us = (local.utcoffset() or timedelta()) // timedelta(microseconds=1)
-        start = (at_us + offset_us) // HOUR_US * HOUR_US - offset_us
-        return start, start + HOUR_US
+        return _hour(at_us, _offset_us(at_us, zone), zone)
     day = local.date()
+    if local.fold and at_us >= _midnight(day + _DAY, zone):
+        day += _DAY  # set back across midnight: the next day had begun already
     days = 1
     if per is Per.WEEK:
         day -= timedelta(days=day.weekday())
         days = 7
     return _midnight(day, zone), _midnight(day + timedelta(days=days), zone)
+
+
+def _hour(at_us: int, offset_us: int, zone: ZoneInfo) -> tuple[int, int]:
+    start = (at_us + offset_us) // HOUR_US * HOUR_US - offset_us
+    end = start + HOUR_US
+    if _offset_us(start, zone) != offset_us:
+        start = _change(start, at_us, zone)
+    if _offset_us(end - 1, zone) != offset_us:
+        end = _change(at_us, end - 1, zone)
+    return start, end
+
+
+def _change(before_us: int, after_us: int, zone: ZoneInfo) -> int:
+    """The moment of the one clock change after `before_us` and not after `after_us`."""
+    offset_us = _offset_us(before_us, zone)
+    while after_us - before_us > 1:
+        middle = (before_us + after_us) // 2
+        if _offset_us(middle, zone) == offset_us:
+            before_us = middle
+        else:
+            after_us = middle
+    return after_us
+
+
+def _offset_us(at_us: int, zone: ZoneInfo) -> int:
+    offset = to_datetime(at_us, zone).utcoffset() or timedelta()
+    return offset // timedelta(microseconds=1)
 
 
 def _midnight(day: date, zone: ZoneInfo) -> int:

@@ -1,0 +1,149 @@
+"""Random books: small caps of every kind on every scope, so that they bind all the time."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from mailplaned.domain.policy import (
+    Account,
+    Cap,
+    Counts,
+    Delivery,
+    Mailbox,
+    Pace,
+    Path,
+    Policy,
+    Ramp,
+    SendingDomain,
+    Workload,
+    Workspace,
+)
+from mailplaned.domain.windows import SECOND_US, Kind, Per
+
+ZONES = (
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "Africa/Casablanca",
+    "Asia/Kolkata",
+)
+
+_USUAL = {Per.HOUR: 6, Per.DAY: 40, Per.WEEK: 160}
+
+
+def random_policy(rng: random.Random) -> Policy:
+    """A book with two workspaces and a handful of mailboxes."""
+    return Policy(hash="book-0", workspaces={n: _workspace(rng, n) for n in ("acme", "bolt")})
+
+
+def edited(policy: Policy, rng: random.Random, number: int) -> Policy:
+    """The same book with some caps lowered, raised, added or gone."""
+    workspaces = {}
+    for name, workspace in policy.workspaces.items():
+        mailboxes = {
+            address: replace(mailbox, caps=tuple(_changed(cap, rng) for cap in mailbox.caps))
+            for address, mailbox in workspace.mailboxes.items()
+        }
+        domains = {
+            key: replace(domain, caps=tuple(_changed(cap, rng) for cap in domain.caps))
+            for key, domain in workspace.domains.items()
+        }
+        caps = workspace.caps if rng.random() < 0.7 else _caps(rng, 4.0)
+        workspaces[name] = replace(workspace, caps=caps, mailboxes=mailboxes, domains=domains)
+    return replace(policy, hash=f"book-{number}", workspaces=workspaces)
+
+
+def _changed(cap: Cap, rng: random.Random) -> Cap:
+    if rng.random() < 0.6:
+        return cap
+    least = 12 if cap.per is Per.DAY else 2  # not below what shares may keep
+    return replace(cap, limit=max(least, int(cap.limit * rng.choice([0.5, 0.8, 1.25, 2.0]))))
+
+
+def _workspace(rng: random.Random, name: str) -> Workspace:
+    domains = [f"{name}-{number}.example" for number in range(rng.randint(1, 2))]
+    accounts = [f"relay{number}" for number in range(rng.randint(1, 2))]
+    mailboxes = {
+        (address := f"{who}@{domain}"): _mailbox(rng, name, address, rng.choice(accounts))
+        for domain in domains
+        for who in ("ana", "ben", "kim")[: rng.randint(1, 3)]
+    }
+    addresses = list(mailboxes)
+    half = max(1, len(addresses) // 2)
+    tiers = tuple(tier for tier in (tuple(addresses[:half]), tuple(addresses[half:])) if tier)
+    return Workspace(
+        name=name,
+        zone=ZoneInfo(rng.choice(ZONES)),
+        caps=_caps(rng, 4.0),
+        accounts={
+            key: Account(
+                name=key,
+                workspace=name,
+                provider="smtp",
+                caps=_caps(rng, 3.0),
+                connections=rng.randint(1, 4),
+            )
+            for key in accounts
+        },
+        domains={
+            domain: SendingDomain(name=domain, workspace=name, caps=_caps(rng, 2.0))
+            for domain in domains
+        },
+        mailboxes=mailboxes,
+        paths={"main": Path(name="main", workspace=name, tiers=tiers)},
+        workloads={
+            "cold": Workload(
+                name="cold",
+                workspace=name,
+                recipient_domain=rng.choice(
+                    [None, _cap(rng, Per.DAY, 0.4), _cap(rng, Per.HOUR, 1)]
+                ),
+            ),
+            "transactional": Workload(
+                name="transactional", workspace=name, delivery=rng.choice(list(Delivery))
+            ),
+        },
+    )
+
+
+def _mailbox(rng: random.Random, workspace: str, address: str, account: str) -> Mailbox:
+    day = _cap(rng, Per.DAY, 1.0, Counts.MESSAGES)
+    return Mailbox(
+        address=address,
+        workspace=workspace,
+        domain=address.partition("@")[2],
+        account=account,
+        name="Ana",
+        caps=(replace(day, limit=max(12, day.limit)), *_caps(rng, 1.0)),
+        shares=rng.choice([{}, {"transactional": rng.randint(1, 8)}]),
+        ramp=rng.choice(
+            [
+                None,
+                None,
+                Ramp(first_day=date(2026, 2, 27), start=10, step=4, every_days=rng.randint(1, 2)),
+                Ramp(first_day=date(2026, 3, 2), table=(9, 12, 20, 30)),
+            ]
+        ),
+        pace=rng.choice([Pace(), Pace(min_gap_us=30 * SECOND_US), Pace(jitter_us=90 * SECOND_US)]),
+    )
+
+
+def _caps(rng: random.Random, factor: float) -> tuple[Cap, ...]:
+    wanted = [per for per in Per if rng.random() < 0.35]
+    return tuple(_cap(rng, per, factor) for per in wanted)
+
+
+def _cap(rng: random.Random, per: Per, factor: float, counts: Counts | None = None) -> Cap:
+    usual = _USUAL[per] * factor * rng.uniform(0.5, 1.5)
+    return Cap(
+        limit=max(3, int(usual)),
+        per=per,
+        kind=rng.choice(list(Kind)),
+        counts=counts or rng.choice(list(Counts)),
+    )

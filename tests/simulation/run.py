@@ -1,0 +1,89 @@
+"""One seeded run of the whole daemon: a storm, then a calm in which everything must come to an end.
+
+python -m tests.simulation --seed 7 --days 4
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from mailplaned.domain.windows import DAY_US, HOUR_US, MINUTE_US
+from mailplaned.main import Core
+from tests.simulation.checks import check_all
+from tests.simulation.misfortune import Misfortune
+from tests.simulation.operators import Operators
+from tests.simulation.senders import Senders
+from tests.simulation.world import CALM, World
+
+CALM_DAYS = 12
+"""Longer than any message lives, and long enough for the smallest ramp to let it go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of a run; it is good when `problems` is empty."""
+
+    seed: int
+    trace: str
+    problems: list[str]
+    acknowledged: int
+    handed: int
+    taken: int
+    lives: int
+    steps: int
+    virtual_days: float
+    counts: dict[str, int]
+    tail: list[str]
+
+
+def run(
+    seed: int, *, days: float = 3, per_day: float = 60, make_core: Callable[..., Core] = Core
+) -> Result:
+    """Simulate that many stormy days, then a calm; check every promise."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    world = World(seed, make_core)
+    senders = Senders(world, per_day)
+    operators = Operators(world, senders, every_s=HOUR_US / 2e6)
+    misfortune = Misfortune(world, every_s=3 * HOUR_US / 1e6)
+    world.start_daemon()
+    for actor in (senders, operators, misfortune):
+        actor.start()
+    try:
+        world.run_for(int(days * DAY_US))
+        misfortune.rest()
+        senders.active = operators.active = False
+        world.provider.temper = CALM
+        world.house_clock.period_us = 10 * MINUTE_US
+        for _ in range(CALM_DAYS * 8):
+            world.run_for(3 * HOUR_US)
+            if world.problems or not _open(world):
+                break
+        if not world.problems:
+            check_all(world, senders, operators)
+        return Result(
+            seed=seed,
+            trace=world.trace_hash,
+            problems=world.problems,
+            acknowledged=len(senders.sent),
+            handed=len(world.provider.journal),
+            taken=sum(bool(handed.taken) for handed in world.provider.journal),
+            lives=world.lives,
+            steps=world.loop.steps,
+            virtual_days=world.loop.time() / 86_400,
+            counts=world.counts,
+            tail=world.trace_tail,
+        )
+    finally:
+        world.close()
+
+
+def _open(world: World) -> int:
+    (count,) = world.database.execute(
+        "SELECT count(*) FROM messages WHERE state IN "
+        "('queued', 'scheduled', 'held', 'sending', 'deferred', 'unknown')"
+    ).fetchone()
+    return int(count)

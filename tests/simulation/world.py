@@ -1,0 +1,275 @@
+"""One simulated run: a host, a daemon that comes and goes, a provider, and what was promised when.
+
+Everything the world does happens in callbacks of the loop that belong to no life of the daemon, so
+that the world goes on when the daemon is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import sqlite3
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from mailplaned.domain import ids
+from mailplaned.domain.policy import Policy
+from mailplaned.domain.windows import MINUTE_US, SECOND_US
+from mailplaned.main import Core
+from mailplaned.ports import StoreFault, Transaction
+from tests.fakes.clock import VirtualClock
+from tests.fakes.random_seeded import SeededRandom
+from tests.fakes.store_inline import InlineConnections, memory_database
+from tests.fakes.transports_scripted import Handed, NullSigner, Provider, Temper
+from tests.simulation.books import random_policy
+from tests.simulation.loop import LIFE, VirtualLoop
+
+T = TypeVar("T")
+
+STORMY = Temper(
+    rejected_recipient=3,
+    rejected_message=1,
+    blocked_sender=0.3,
+    quota=0.5,
+    transient=6,
+    partly=20,
+    lost_answer=3,
+    slow=3,
+)
+CALM = Temper(rejected_recipient=2, partly=10)
+
+
+class PatientClock(VirtualClock):
+    """The clock that upkeep is given: it looks less often than once a second, to save steps."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, of: VirtualClock) -> None:
+        super().__init__(loop)
+        self._of = of
+        self.period_us = MINUTE_US
+
+    def boot_us(self) -> int:
+        return self._of.boot_us()
+
+    async def wait_us(self, event: asyncio.Event, duration_us: int) -> bool:
+        return await super().wait_us(event, max(duration_us, self.period_us))
+
+
+@dataclass(slots=True)
+class Life:
+    """One run of the daemon."""
+
+    number: int
+    context: Context
+    core: Core
+    stop: asyncio.Event
+    task: asyncio.Task[None] | None = None
+    ready: bool = False
+    answers: dict[int, Callable[[Any], None]] = field(default_factory=dict)
+    """What to tell the callers that are waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Something acknowledged that forbids attempts between two moments of governor time."""
+
+    what: str
+    matches: Callable[[Handed], bool]
+    from_us: int
+    key: object = None
+    until_us: int = 2**62
+
+
+class World:
+    """The run. `problems` is what was found to be wrong while it went."""
+
+    def __init__(self, seed: int, make_core: Callable[..., Core] = Core) -> None:
+        self.rng = random.Random(seed)
+        self.make_core = make_core
+        self.loop = VirtualLoop(random.Random(seed + 1))
+        self.clock = VirtualClock(self.loop)
+        self.house_clock = PatientClock(self.loop, self.clock)
+        self.random = SeededRandom(seed + 2)
+        self.database: sqlite3.Connection = memory_database()
+        self.outside = copy_context()
+        self.provider = Provider(
+            random.Random(seed + 3),
+            lambda: self.clock.true_us,
+            self.outside,
+            self._note_handed,
+            STORMY,
+        )
+        self.policy: Policy = random_policy(random.Random(seed + 4))
+        """The book as it lies on the disk."""
+        self.policies: list[tuple[int, Policy]] = []
+        """From when on each policy may have been in force, in governor time."""
+        self.life: Life | None = None
+        self.lives = 0
+        self.problems: list[str] = []
+        self.promises: list[Promise] = []
+        self.down: list[list[int]] = []
+        """When no daemon ran, or its disk was full."""
+        self.counts: dict[str, int] = {}
+        self._trace = hashlib.sha256()
+        self.trace_tail: list[str] = []
+        self._calls = 0
+
+    # --- time and trace ---------------------------------------------------------------------------
+
+    def after(self, seconds: float, function: Callable[..., object], *args: object) -> None:
+        """Do something later, whatever becomes of the daemon."""
+        self.loop.call_later(seconds, function, *args, context=self.outside)
+
+    def note(self, what: str, *details: object) -> None:
+        """Add a line to the trace."""
+        line = f"{self.clock.true_us} {what} {' '.join(map(str, details))}"
+        self._trace.update(line.encode())
+        self.trace_tail.append(line)
+        del self.trace_tail[:-300]
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    @property
+    def trace_hash(self) -> str:
+        return self._trace.hexdigest()[:16]
+
+    def wrong(self, what: str) -> None:
+        self.problems.append(f"{self.clock.true_us}: {what}")
+
+    # --- the daemon's lives -----------------------------------------------------------------------
+
+    def start_daemon(self) -> None:
+        """Start a daemon on what is on the disk."""
+        assert self.life is None
+        self.lives += 1
+        self.note("start")
+        latency = random.Random(self.rng.random())
+        connections = InlineConnections(
+            self.database, lambda: latency.choice([0.0, 0.0, 0.002, 0.02])
+        )
+        core = self.make_core(
+            connections=connections,
+            transports={"smtp": self.provider},
+            signer=NullSigner(),
+            clock=self.clock,
+            random=self.random,
+        )
+        core.upkeep._clock = self.house_clock
+        context = copy_context()
+        context.run(LIFE.set, self.lives)
+        stop = context.run(asyncio.Event)
+        life = self.life = Life(self.lives, context, core, stop)
+        self.policies.append((self.clock.true_us, self.policy))
+        life.task = self.loop.create_task(self._live(life, self.policy), context=context)
+
+    async def _live(self, life: Life, policy: Policy) -> None:
+        async with life.core.running(policy):
+            life.ready = True
+            if self.down and self.down[-1][1] == 2**62:
+                self.down[-1][1] = self.clock.true_us
+            await life.stop.wait()
+        self.note("stopped")
+        self.down.append([self.clock.true_us, 2**62])
+        self._forget(life)
+
+    def kill(self) -> None:
+        """End the daemon in the middle of whatever it is doing."""
+        life = self.life
+        if life is None:
+            return
+        self.note("kill")
+        self.loop.end_life(life.number)
+        if self.database.in_transaction:
+            self.database.execute("ROLLBACK")
+        self.provider.cut()
+        self.down.append([self.clock.true_us, 2**62])
+        self._forget(life)
+
+    def _forget(self, life: Life) -> None:
+        self.life = None
+        callers = [life.answers[key] for key in sorted(life.answers)]
+        for on_answer in callers:
+            on_answer(None)
+        self.after(self.rng.choice([1, 30, 600, 7200]), self.start_daemon)
+
+    def check_life(self) -> None:
+        """A daemon that died by itself is a fault."""
+        life = self.life
+        if life is not None and life.task is not None and life.task.done():
+            fault = life.task.exception()
+            while isinstance(fault, BaseExceptionGroup):
+                fault = fault.exceptions[0]
+            if life.ready or not isinstance(fault, StoreFault):
+                self.wrong(f"the daemon died of {fault!r}")
+            self.kill()  # on a full disk it does not start; whoever runs it tries again
+        for fault_text in self.loop.faults:
+            self.wrong(f"uncaught: {fault_text}")
+        self.loop.faults.clear()
+
+    # --- asking the daemon ------------------------------------------------------------------------
+
+    def call(
+        self, ask: Callable[[Core], Coroutine[Any, Any, T]], on_answer: Callable[[T | None], None]
+    ) -> None:
+        """Ask the daemon something; the answer is None when it is not there, or dies before."""
+        life = self.life
+        if life is None or not life.ready or life.stop.is_set():
+            on_answer(None)
+            return
+        self._calls += 1
+        number = self._calls
+
+        async def asked() -> None:
+            try:
+                answer: T | None = await ask(life.core)
+            except StoreFault:
+                answer = None
+            if life.answers.pop(number, None) is not None:
+                self.outside.copy().run(on_answer, answer)
+
+        life.answers[number] = on_answer
+        self.loop.create_task(asked(), context=life.context.copy())
+
+    def write(
+        self, change: Callable[[Transaction], T], on_answer: Callable[[T | None], None]
+    ) -> None:
+        """Have the daemon make a change."""
+        self.call(lambda core: core.store.write(change), on_answer)
+
+    # --- the outside of the wire ------------------------------------------------------------------
+
+    def _note_handed(self, handed: Handed) -> None:
+        """An attempt reached the provider: look up when it began, and that it is durable."""
+        self.note("handed", handed.mailbox, handed.message, *handed.recipients)
+        if self.database.in_transaction:
+            self.wrong("a transport was called inside a transaction")
+        row = self.database.execute(
+            "SELECT number, begun_at, charged FROM attempts "
+            "WHERE message_id = ? AND ended_at IS NULL",
+            (ids.parse_id(ids.MESSAGE, handed.message),),
+        ).fetchone()
+        if row is None or not row[2]:
+            self.wrong(f"{handed.message} was handed over without a charge on disk")
+            return
+        handed.number, handed.begun_us = row[0], row[1]
+
+    # --- the run ----------------------------------------------------------------------------------
+
+    def run_for(self, duration_us: int) -> None:
+        """Let time pass, looking at the daemon's health now and then."""
+        until = self.loop.time() + duration_us / 1e6
+        while self.loop.time() < until and not self.problems:
+            self.loop.run_to(min(until, self.loop.time() + 600))
+            self.check_life()
+
+    def close(self) -> None:
+        """End the run."""
+        if self.life is not None:
+            self.loop.end_life(self.life.number)
+        self.loop.close()
+        self.database.close()
+
+
+def seconds(duration_us: int) -> float:
+    return duration_us / SECOND_US
