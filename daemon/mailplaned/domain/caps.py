@@ -147,7 +147,7 @@ class Rule:
             limit = self._limit_for(workload, at_us, waiting=True, now_us=now_us)
             excess = self._counted(self.track, at_us, now_us) + units - limit
             if excess > 0:
-                at_us = self._after_release(excess, units, at_us, now_us)
+                at_us = self._after_release(excess, units, workload, at_us, now_us)
                 continue
             conflict_us = self._last_conflict(units, workload, at_us, now_us)
             if conflict_us is None:
@@ -155,15 +155,19 @@ class Rule:
             at_us = conflict_us
         return NEVER_US
 
-    def _after_release(self, excess: int, units: int, at_us: int, now_us: int) -> int:
+    def _after_release(
+        self, excess: int, units: int, workload: str, at_us: int, now_us: int
+    ) -> int:
         """The next time at which `excess` units have left the window, or the limit has grown."""
+        kept = sum(share.units for share in self.shares if share.workload != workload)
+        least = units + kept  # an empty window has to hold what others keep, too
         if self.cap.kind is Kind.CALENDAR:
             released_us = calendar_window(at_us, self.cap.per, self.zone)[1]
-            if units > self.limit_at(released_us):
-                released_us = self._ramp_allows(units, at_us)
+            if least > self.limit_at(released_us):
+                released_us = self._ramp_allows(least, at_us)
             return released_us
-        if units > self.limit_at(at_us):
-            return self._ramp_allows(units, at_us)
+        if least > self.limit_at(at_us):
+            return self._ramp_allows(least, at_us)
         since = at_us - self._length_us
         ended, planned = self.track.ended, self.track.planned
         first = bisect_right(ended, since)

@@ -82,8 +82,12 @@ class Dispatcher:
 
     async def stop(self) -> None:
         """Let nothing more begin, from any side."""
-        await self._store.write(partial(_let_claim, allowed=False))
         self._stopping = True
+        try:
+            await self._store.write(partial(_let_claim, allowed=False))
+        except StoreFault as fault:
+            # Where nothing can be written nothing begins; what is on the wire may still end.
+            _log.error("stopping without the store", action="stop", why=str(fault))
         self._wake.set()
 
     async def run(self) -> None:
@@ -179,7 +183,8 @@ class Dispatcher:
         if settlement.stop is not None:
             pause_by_provider(tx, begun.mailbox, settlement.stop, self._random)
         _note_reach(tx, begun.mailbox.address, report)
-        claim(tx, [begun.mailbox.address])
+        if not self._stopping:
+            claim(tx, [begun.mailbox.address])
 
 
 def _let_claim(tx: Transaction, *, allowed: bool) -> list[str]:
