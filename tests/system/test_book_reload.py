@@ -1,0 +1,128 @@
+"""The book changes under a running daemon: as a whole, at once, or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from tests.fakes.process_daemon import Daemon, to, workspace
+from tests.fakes.process_wait import stays, until
+from tests.fakes.sink_process import Sink
+
+
+def book(the_sink: Sink, limit: int, *more: str) -> str:
+    capped = f"ana@acme.example; caps = [{{ limit = {limit}, per = 'day' }}]"
+    return workspace(the_sink.port, capped, *more)
+
+
+def in_force(the_daemon: Daemon) -> dict[str, Any]:
+    found: dict[str, Any] = the_daemon.door.get("/v1/health")["book"]
+    return found
+
+
+def apply(the_daemon: Daemon, text: str) -> None:
+    """Write a new book and wait until it is in force."""
+    before = in_force(the_daemon)["hash"]
+    the_daemon.write("workspaces/acme.toml", text)
+    until(lambda: in_force(the_daemon)["hash"] != before, "the new book in force")
+
+
+def limit_of(the_daemon: Daemon) -> int:
+    (cap,) = the_daemon.door.mailbox("ana@acme.example")["caps"]
+    return int(cap["limit"])
+
+
+def test_a_raised_cap_lets_more_go_and_a_lowered_one_acts_on_the_next_attempt(
+    the_sink: Sink, the_daemon: Daemon
+) -> None:
+    the_daemon.write("workspaces/acme.toml", book(the_sink, 5))
+    door = the_daemon.start().door
+    bodies = [to(f"kim+{n}@there.example", expires_in="20d") for n in range(20)]
+    results = door.post("/v1/messages", {"messages": bodies}).json["results"]
+    assert [one["state"] for one in results] == ["queued"] * 5 + ["scheduled"] * 15
+    the_sink.settled(5)
+    apply(the_daemon, book(the_sink, 12))
+    the_sink.settled(12)
+    assert stays(lambda: the_sink.count() == 12, 0.3)
+    moved = [event for event in door.all("/v1/events") if event["kind"] == "slot_moved"]
+    assert {event["detail"]["cause"] for event in moved} == {"the book changed"}
+    apply(the_daemon, book(the_sink, 3))
+    assert limit_of(the_daemon) == 3
+    refused = door.post("/v1/messages", to("lee@there.example", on_cap="reject"))
+    assert (refused.status, refused.json["decision"]["limit"]) == (429, 3)
+    assert stays(lambda: the_sink.count() == 12, 0.3)
+    assert the_daemon.door.get("/v1/ledger/verify")["differences"] == []
+    applied = [e for e in door.all("/v1/audit") if e["action"] == "book applied"]
+    assert [entry["detail"]["mailboxes"] for entry in applied] == [["ana@acme.example"]] * 2
+
+
+def test_a_broken_book_changes_nothing_and_says_file_line_and_reason(
+    the_sink: Sink, the_daemon: Daemon
+) -> None:
+    the_daemon.write("workspaces/acme.toml", book(the_sink, 5))
+    the_daemon.start()
+    good = in_force(the_daemon)
+    the_daemon.write("workspaces/acme.toml", book(the_sink, 9) + "\n[[mailbox]]\naddres = 1\n")
+    found = until(lambda: in_force(the_daemon)["problems"], "word of the problem")
+    health = the_daemon.door.get("/v1/health")
+    assert health["status"] == "degraded"
+    assert any("workspaces/acme.toml: line" in finding for finding in health["findings"])
+    assert any("addres" in problem for problem in found)
+    assert in_force(the_daemon)["hash"] == good["hash"]
+    assert limit_of(the_daemon) == 5
+    the_daemon.door.send(to("kim@there.example"))
+    the_sink.settled(1)
+    the_daemon.write("workspaces/acme.toml", book(the_sink, 5))
+    until(lambda: the_daemon.door.get("/v1/health")["status"] == "ok", "the mended book")
+    assert in_force(the_daemon)["problems"] == []
+
+
+def test_a_book_cut_off_anywhere_is_never_in_force_in_part(
+    the_sink: Sink, the_daemon: Daemon
+) -> None:
+    whole = book(the_sink, 5, "ben@acme.example")
+    the_daemon.write("workspaces/acme.toml", whole)
+    the_daemon.start()
+    path = the_daemon.config / "workspaces" / "acme.toml"
+    for cut in range(10, len(whole), len(whole) // 12):
+        path.write_text(whole[:cut])
+    path.write_text(whole)
+    until(lambda: the_daemon.door.get("/v1/health")["status"] == "ok", "the whole book")
+    assert limit_of(the_daemon) == 5
+
+
+def test_a_mailbox_is_added_and_one_taken_out_keeps_its_messages(
+    the_sink: Sink, the_daemon: Daemon
+) -> None:
+    the_daemon.write("workspaces/acme.toml", book(the_sink, 1))
+    door = the_daemon.start().door
+    assert door.post("/v1/messages", to("kim@there.example", "ben@acme.example")).status == 404
+    apply(the_daemon, book(the_sink, 1, "ben@acme.example"))
+    door.send(to("kim@there.example", "ben@acme.example"))
+    the_sink.settled(1)
+    first, second = (door.send(to("kim@there.example")) for _ in range(2))
+    the_sink.settled(2)
+    apply(the_daemon, workspace(the_sink.port, "ben@acme.example"))
+    assert door.call("GET", "/v1/mailboxes/ana@acme.example").status == 404
+    assert door.message(first["id"])["state"] == "accepted"
+    until(lambda: door.message(second["id"])["state"] == "held", "the orphan to be held")
+    apply(the_daemon, book(the_sink, 9, "ben@acme.example"))
+    the_sink.settled(3)
+    until(lambda: door.message(second["id"])["state"] == "accepted", "the message to go")
+
+
+def test_a_config_folder_that_goes_away_keeps_the_last_book_and_says_so(
+    the_sink: Sink, the_daemon: Daemon
+) -> None:
+    the_daemon.write("workspaces/acme.toml", book(the_sink, 5))
+    the_daemon.start()
+    good = in_force(the_daemon)["hash"]
+    away = the_daemon.config.with_name("away")
+    the_daemon.config.rename(away)
+    until(lambda: in_force(the_daemon)["problems"], "word of the loss")
+    assert in_force(the_daemon)["hash"] == good
+    the_daemon.door.send(to("kim@there.example"))
+    the_sink.settled(1)
+    shutil.copytree(away, the_daemon.config)
+    until(lambda: the_daemon.door.get("/v1/health")["status"] == "ok", "the book to be back")
+    assert limit_of(the_daemon) == 5
