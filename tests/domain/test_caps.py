@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailplaned.domain.caps import NEVER_US, Rule, Share, Spacing
+from mailplaned.domain.ledger import HAND_OFF_GUARD_US, Track
+from mailplaned.domain.policy import Cap, Pace, Ramp
+from mailplaned.domain.windows import (
+    DAY_US,
+    HOUR_US,
+    LENGTH_US,
+    MINUTE_US,
+    SECOND_US,
+    Kind,
+    Per,
+    calendar_window,
+    to_us,
+)
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOW_US = to_us(datetime(2026, 3, 28, 20, tzinfo=UTC))
+"""Hours before the clock changes in Berlin."""
+
+
+def rule_of(cap: Cap, track: Track, ramp: Ramp | None = None, *shares: Share) -> Rule:
+    return Rule(scope="mailbox:a@b", cap=cap, track=track, zone=BERLIN, ramp=ramp, shares=shares)
+
+
+def _fits(cap: Cap, track: Track, units: int, at_us: int) -> bool:
+    """Brute force: whether units at that time, and all that waits, stay within the cap."""
+    added = sorted([*track.planned, *[at_us] * units])
+    for slot in (at_us, *(slot for slot in track.planned if slot >= at_us)):
+        if cap.kind is Kind.ROLLING:
+            after_us, until_us = slot - LENGTH_US[cap.per], slot
+        else:
+            start, end = calendar_window(slot, cap.per, BERLIN)
+            after_us, until_us = start - 1, end - 1
+        count = sum(ended > after_us for ended in track.ended)
+        count += track.open if NOW_US + HAND_OFF_GUARD_US > after_us else 0
+        count += sum(after_us < p + HAND_OFF_GUARD_US and p <= until_us for p in added)
+        if count > cap.limit:
+            return False
+    return True
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    ended=st.lists(st.integers(NOW_US - 26 * HOUR_US, NOW_US), max_size=6),
+    planned=st.lists(st.integers(NOW_US, NOW_US + 26 * HOUR_US), max_size=5),
+    under_way=st.integers(0, 2),
+    limit=st.integers(1, 5),
+    per=st.sampled_from([Per.HOUR, Per.DAY]),
+    kind=st.sampled_from(Kind),
+    units=st.integers(1, 2),
+)
+def test_no_earlier_slot_was_possible_for_one_cap(
+    ended: list[int],
+    planned: list[int],
+    under_way: int,
+    limit: int,
+    per: Per,
+    kind: Kind,
+    units: int,
+) -> None:
+    cap, track = Cap(limit=limit, per=per, kind=kind), Track()
+    for at_us in ended:
+        track.begin(1)
+        track.end(at_us, 1, spent=1)
+    track.begin(under_way)
+    rule = rule_of(cap, track)
+    for slot_us in sorted(planned):  # as plans made one after the other: each where it fits
+        at_us = rule.earliest(1, "cold", slot_us, NOW_US)
+        if at_us < NEVER_US:
+            track.plan(at_us, 1)
+    found_us = rule.earliest(units, "cold", NOW_US, NOW_US)
+    if units > limit:
+        assert found_us == NEVER_US
+        return
+    assert _fits(cap, track, units, found_us)
+    edges = {NOW_US}
+    for at_us in (*track.ended, *(slot + HAND_OFF_GUARD_US for slot in track.planned)):
+        edges.add(at_us + LENGTH_US[per])
+    edges |= {NOW_US + HAND_OFF_GUARD_US + LENGTH_US[per], *track.planned}
+    start = NOW_US
+    while start < found_us:
+        start = calendar_window(start, per, BERLIN)[1]
+        edges.add(start)
+    earlier = [at_us for at_us in sorted(edges) if NOW_US <= at_us < found_us]
+    assert not [at_us for at_us in earlier if _fits(cap, track, units, at_us)]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_cap_that_shares_take_whole_never_has_room_for_others(kind: Kind) -> None:
+    share = Share(workload="transactional", units=5, track=Track())
+    rule = rule_of(Cap(limit=5, per=Per.DAY, kind=kind), Track(), None, share)
+    assert rule.earliest(1, "cold", NOW_US, NOW_US) == NEVER_US
+    assert rule.earliest(1, "transactional", NOW_US, NOW_US) == NOW_US
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_ramp_still_below_its_shares_lets_others_go_once_it_has_grown(kind: Kind) -> None:
+    ramp = Ramp(first_day=date(2026, 3, 28), start=2, step=2, every_days=3)
+    share = Share(workload="transactional", units=5, track=Track())
+    rule = rule_of(Cap(limit=20, per=Per.DAY, kind=kind), Track(), ramp, share)
+    grown_us = to_us(datetime(2026, 4, 2, 22, tzinfo=UTC))  # 3 April 00:00 CEST: 6 a day
+    assert rule.earliest(1, "cold", NOW_US, NOW_US) == grown_us
+
+
+def test_a_share_is_out_of_reach_of_others_until_it_is_used() -> None:
+    track, own = Track(), Track()
+    rule = rule_of(
+        Cap(limit=3, per=Per.DAY), track, None, Share(workload="x", units=2, track=own)
+    )
+    assert rule.has_room(1, "cold", NOW_US)
+    track.begin(1)
+    assert not rule.has_room(1, "cold", NOW_US)
+    assert rule.has_room(2, "x", NOW_US)
+    track.begin(2)
+    own.begin(2)
+    assert not rule.has_room(1, "x", NOW_US)
+
+
+def test_a_unit_leaves_a_rolling_window_exactly_its_length_after_it_ended() -> None:
+    track = Track()
+    rule = rule_of(Cap(limit=1, per=Per.HOUR), track)
+    track.begin(1)
+    track.end(NOW_US, 1, spent=1)
+    assert not rule.has_room(1, "cold", NOW_US + HOUR_US - 1)
+    assert rule.has_room(1, "cold", NOW_US + HOUR_US)
+    assert rule.earliest(1, "cold", NOW_US, NOW_US) == NOW_US + HOUR_US
+    assert rule.standing(NOW_US).resets_at_us == NOW_US + HOUR_US
+
+
+def test_a_standing_counts_unknown_among_used_and_waiting_against_what_remains() -> None:
+    track = Track()
+    rule = rule_of(Cap(limit=5, per=Per.DAY), track)
+    track.begin(2)
+    track.end(NOW_US, 1, spent=1, unknown=True)
+    track.plan(NOW_US + HOUR_US, 1)
+    standing = rule.standing(NOW_US)
+    assert (standing.used, standing.unknown, standing.waiting, standing.remaining) == (2, 1, 1, 2)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    asked=st.lists(st.integers(0, 2 * HOUR_US), min_size=2, max_size=20),
+    gap_us=st.integers(1, 10 * MINUTE_US),
+    jitter_us=st.sampled_from([0, 0, 30 * SECOND_US]),
+)
+def test_slots_of_a_paced_mailbox_are_a_gap_apart(
+    asked: list[int], gap_us: int, jitter_us: int
+) -> None:
+    track = Track()
+    spacing = Spacing(Pace(min_gap_us=gap_us, jitter_us=jitter_us), track)
+    for offset in asked:
+        slot_us = spacing.earliest(NOW_US + offset, NOW_US)
+        assert slot_us >= NOW_US + offset
+        track.plan(slot_us, 1)
+    slots = list(track.planned)
+    assert all(b - a >= spacing.gap_after(a) for a, b in zip(slots, slots[1:], strict=False))
+
+
+def test_a_ramp_holds_by_local_days() -> None:
+    ramp = Ramp(first_day=date(2026, 3, 28), table=(1, 3))
+    rule = rule_of(Cap(limit=9, per=Per.DAY), Track(), ramp)
+    midnight_us = to_us(datetime(2026, 3, 28, 23, tzinfo=UTC))
+    assert rule.limit_at(midnight_us - 1) == 1
+    assert rule.limit_at(midnight_us) == 3
+    assert rule.limit_at(midnight_us + 30 * DAY_US) == 3
