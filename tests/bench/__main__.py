@@ -1,0 +1,121 @@
+"""`python -m tests.bench`: figures of speed and size, as one JSON object on the last line.
+
+Never a judge: it prints beside each figure what the goal is, and always ends with 0 when it could
+measure. `--only KEY` measures what that key needs, `--quick` shows in seconds that all of it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from tests.bench.command_line import measure_command_line
+from tests.bench.dashboard import measure_dashboard
+from tests.bench.delivery import (
+    measure_admission,
+    measure_delivery,
+    measure_signed,
+    measure_syncs,
+)
+from tests.bench.figures import FULL, GOALS, QUICK, Measure, Report, say
+from tests.bench.governor import measure_governor
+from tests.bench.growth import measure_growth
+from tests.bench.ledger import measure_ledger
+from tests.bench.processes import Unfit
+
+MEASURES: dict[Measure, tuple[str, ...]] = {
+    measure_delivery: (
+        "end_to_end_vs_postfix",
+        "end_to_end_vs_postfix_8",
+        "cpu_per_message_vs_postfix",
+    ),
+    measure_signed: ("end_to_end_dkim_vs_postfix",),
+    measure_admission: (
+        "admission_single_vs_postfix_accept",
+        "admission_batch_vs_postfix_accept",
+        "admission_p99_ms",
+    ),
+    measure_syncs: ("fsyncs_per_message", "postfix_fsyncs_per_message"),
+    measure_governor: ("governor_decisions_per_s",),
+    measure_growth: (
+        "slowdown_1m_waiting",
+        "rss_mib_10k_mailboxes_1m_waiting",
+        "start_s_1m_waiting",
+    ),
+    measure_ledger: ("ledger_week",),
+    measure_dashboard: (
+        "dashboard_cpu_10k_4hz",
+        "dashboard_cpu_10k_4hz_usual",
+        "dashboard_key_p50_ms",
+        "dashboard_rss_mib_over_base",
+    ),
+    measure_command_line: ("cli_start_ratio",),
+}
+"""Which measurement gives which keys; `ledger_week` is among the supporting figures."""
+
+
+def main() -> int:
+    """Measure what was asked for; 0, or 1 when this machine or this build can't be measured."""
+    names = [name for keys in MEASURES.values() for name in keys]
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("--only", action="append", choices=names, metavar="KEY", default=[])
+    parser.add_argument("--quick", action="store_true", help="small counts; the figures are void")
+    parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="on a disk")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, _stop)
+    total = Report()
+    for measure, keys in MEASURES.items():
+        if arguments.only and not set(arguments.only) & set(keys):
+            continue
+        say(f"{measure.__name__.removeprefix('measure_')} …")
+        with tempfile.TemporaryDirectory(prefix="mp-", dir=arguments.folder) as name:
+            folder = Path(name)
+            folder.chmod(0o755)  # Postfix's processes are not root
+            try:
+                report = measure(folder, QUICK if arguments.quick else FULL)
+            except Unfit as unfit:
+                say(f"can't measure: {unfit}")
+                return 1
+        total.goals |= report.goals
+        total.support |= report.support
+    _tell(total.goals)
+    total.support["machine"] = _machine(quick=arguments.quick)
+    ordered = {key: total.goals[key] for key in GOALS if key in total.goals}
+    print(json.dumps({**ordered, "supporting": total.support}), flush=True)
+    return 0
+
+
+def _tell(goals: dict[str, float]) -> None:
+    for key, goal in GOALS.items():
+        if key in goals:
+            verdict = "" if goal is None else f"goal {goal}"
+            missed = goal is not None and not goal.met(goals[key])
+            say(f"  {key:38} {goals[key]:>12g}  {verdict}{'  MISSED' if missed else ''}")
+
+
+def _machine(*, quick: bool) -> dict[str, object]:
+    return {
+        "at": time.strftime("%Y-%m-%d", time.gmtime()),
+        "cores": os.cpu_count(),
+        "load": [round(value, 2) for value in os.getloadavg()],
+        "kernel": os.uname().release,
+        "python": sys.version.split()[0],
+        "void": quick,
+    }
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """A stop from outside ends what we started, as ctrl-c does."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

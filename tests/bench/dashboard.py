@@ -1,0 +1,212 @@
+"""The dashboard on a real pseudo-terminal, before a daemon that changes rows four times a second.
+
+The stand-in speaks from this process, so the time of the dashboard's own process is the
+dashboard's alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from mailplane_wire.resources import MailboxView
+from tests.bench.figures import Report, Scale, middle, say, short, spread
+from tests.bench.processes import Unfit, end, own_cpu_s, rss_mib
+from tests.fakes.daemon_stand_in import StandIn, cap, mailbox
+
+_LINES, _COLUMNS = 40, 140
+_HZ = 4
+_VISIBLE = 36
+_WITHIN_S = 60.0
+_QUIET_S = 0.06
+_ROWS_PER_CHANGE = 500
+"""Rows in one message of the stream; the daemon splits a busy tick as well."""
+
+_DASHBOARD = """
+import sys
+from pathlib import Path
+from mailplane_tui.app import run
+from mailplane_wire.paths import Places
+place = Path(sys.argv[1])
+sys.exit(run(Places(config=place, state=place, socket=place / "sock"), workspace="acme"))
+"""
+
+_BASE = """
+from textual.app import App
+from textual.widgets import Footer, Header, Static
+class Base(App):
+    def compose(self):
+        yield Header()
+        yield Static("base ready")
+        yield Footer()
+Base().run()
+"""
+
+
+class Terminal:
+    """A program on a pseudo-terminal whose screen somebody reads."""
+
+    def __init__(self, code: str, *arguments: str) -> None:
+        self._ours, theirs = pty.openpty()
+        size = struct.pack("HHHH", _LINES, _COLUMNS, 0, 0)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        environment.pop("NO_COLOR", None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            stdin=theirs, stdout=theirs, stderr=theirs,
+            env={**environment, "LC_ALL": "C.UTF-8"}, start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+
+    def read_for(self, seconds: float) -> bytes:
+        """What comes in a time."""
+        seen, end_s = b"", time.monotonic() + seconds
+        while (left_s := end_s - time.monotonic()) > 0:
+            seen += self._read(left_s)
+        return seen
+
+    def read_until(self, wanted: bytes) -> None:
+        """Read on until something has come. Raises Unfit when it does not."""
+        seen, end_s = b"", time.monotonic() + _WITHIN_S
+        while wanted not in seen:
+            if time.monotonic() > end_s or self.process.poll() is not None:
+                raise Unfit(f"the terminal never showed {wanted!r}; it ended in {seen[-300:]!r}")
+            seen += self._read(0.1)
+
+    def press_ms(self, key: bytes) -> float:
+        """From a key to the first byte of what it changes, once the screen is quiet."""
+        while self._read(_QUIET_S):
+            pass
+        start_s = time.perf_counter()
+        os.write(self._ours, key)
+        while not self._read(1.0):
+            if time.perf_counter() - start_s > _WITHIN_S:
+                raise Unfit("a key changed nothing")
+        return 1e3 * (time.perf_counter() - start_s)
+
+    def close(self) -> None:
+        """End the program."""
+        end(self.process)
+        os.close(self._ours)
+
+    def _read(self, wait_s: float) -> bytes:
+        if not select.select([self._ours], [], [], wait_s)[0]:
+            return b""
+        try:
+            return os.read(self._ours, 1 << 18)
+        except OSError:  # EIO: the program has ended
+            return b""
+
+
+def measure_dashboard(folder: Path, scale: Scale) -> Report:
+    """Processor time while rows change, latency of a key, memory over a minimal app."""
+    base_mib = _base_mib()
+    rows = [
+        mailbox(f"box{n:05}@d{n % 50}.example", caps=_caps(n), waiting=n % 7)
+        for n in range(scale.mailboxes)
+    ]
+    with _running(folder, rows) as (stand_in, terminal):
+        terminal.read_for(2.0)
+        idle_mib = rss_mib(terminal.process.pid)
+        keys = [terminal.press_ms(b"\x1b[B") for _ in range(scale.keys)]
+        shares = {
+            name: _cpu_share(stand_in, terminal, changing, scale.dashboard_s)
+            for name, changing in (
+                ("none", []),
+                ("one_row", rows[:1]),
+                ("one_percent", rows[:: max(1, len(rows) // (len(rows) // 100 or 1))]),
+                ("visible", rows[:_VISIBLE]),
+                ("all", rows),
+            )
+        }
+        after_mib = rss_mib(terminal.process.pid)
+    say("  " + ", ".join(f"{name} {share:.4f}" for name, share in shares.items()))
+    report = Report()
+    report.goals = {
+        "dashboard_cpu_10k_4hz": short(max(shares["all"], shares["visible"])),
+        "dashboard_cpu_10k_4hz_usual": short(shares["one_percent"]),
+        "dashboard_key_p50_ms": middle(keys),
+        "dashboard_rss_mib_over_base": short(idle_mib - base_mib),
+    }
+    report.support["dashboard"] = {
+        "rows": len(rows),
+        "cpu_of_a_core": {name: short(share) for name, share in shares.items()},
+        "key_ms": spread(keys),
+        "rss_mib": {
+            "base": short(base_mib), "idle": short(idle_mib), "after": short(after_mib),
+        },
+    }  # fmt: skip
+    return report
+
+
+def _caps(n: int) -> list[object]:
+    return [cap("day", sent=n % 40, waiting=4), cap("week", limit=250, sent=n % 200)]
+
+
+def _base_mib() -> float:
+    terminal = Terminal(_BASE)
+    try:
+        terminal.read_until(b"base ready")
+        terminal.read_for(1.0)
+        return rss_mib(terminal.process.pid)
+    finally:
+        terminal.close()
+
+
+@contextmanager
+def _running(folder: Path, rows: list[MailboxView]) -> Iterator[tuple[StandIn, Terminal]]:
+    with StandIn(folder / "sock", mailboxes={row.address: row for row in rows}) as stand_in:
+        terminal = Terminal(_DASHBOARD, str(folder))
+        try:
+            terminal.read_until(b"box00001")
+            yield stand_in, terminal
+        finally:
+            terminal.close()
+
+
+def _cpu_share(
+    stand_in: StandIn, terminal: Terminal, rows: list[MailboxView], seconds: float
+) -> float:
+    """The part of a core that the dashboard takes while these rows change."""
+    stop = threading.Event()
+    changer = threading.Thread(target=_change, args=(stand_in, rows, stop), daemon=True)
+    changer.start()
+    try:
+        terminal.read_for(1 / _HZ)
+        start_s, before_s = time.monotonic(), own_cpu_s(terminal.process.pid)
+        terminal.read_for(seconds)
+        used_s = own_cpu_s(terminal.process.pid) - before_s
+        return used_s / (time.monotonic() - start_s)
+    finally:
+        stop.set()
+        changer.join()
+        terminal.read_for(0.5)
+
+
+def _change(stand_in: StandIn, rows: list[MailboxView], stop: threading.Event) -> None:
+    number = 0
+    while not stop.wait(1 / _HZ):
+        number += 1
+        for at in range(0, len(rows), _ROWS_PER_CHANGE):
+            part = rows[at : at + _ROWS_PER_CHANGE]
+            stand_in.put(
+                *(
+                    msgspec.structs.replace(row, waiting=number % 90, sent_7d=number,
+                                            caps=_caps(number))
+                    for row in part
+                )
+            )  # fmt: skip
