@@ -6,6 +6,8 @@ import random
 import time
 from typing import Any
 
+import pytest
+
 from tests.fakes.process_daemon import Daemon, to, workspace
 from tests.fakes.process_http import Door
 from tests.fakes.process_wait import stays, until
@@ -167,6 +169,27 @@ def _ended(door: Door, ids: list[str]) -> bool:
     waiting = {"queued", "sending", "scheduled", "deferred"}
     states = {one["id"]: one["state"] for one in door.all("/v1/messages")}
     return all(states[id_] not in waiting for id_ in ids)
+
+
+@pytest.mark.parametrize(
+    ("suppressed", "written"),
+    [
+        ("kim@there.example", "KIM@There.Example"),
+        ("zoe\u0308@there.example", "Zo\u00eb@there.example"),
+        ("\u00c9ric@there.example", "e\u0301ric@there.example"),
+        ("kim@b\u00fccher.example", "kim@xn--bcher-kva.example"),
+    ],
+)
+def test_a_suppression_holds_however_the_address_is_written(
+    the_sink: Sink, the_daemon: Daemon, suppressed: str, written: str
+) -> None:
+    the_daemon.write("workspaces/acme.toml", workspace(the_sink.port, "ana@acme.example"))
+    door = the_daemon.start().door
+    assert door.post("/v1/suppressions", {"address": suppressed}).status == 201
+    refused = door.post("/v1/messages", to(written))
+    assert (refused.status, refused.code) == (422, "suppressed")
+    body = {"workspace": "acme", "addresses": [written, "lee@there.example"]}
+    assert len(door.post("/v1/suppressions/check", body).json["items"]) == 1
 
 
 def test_a_suppressed_domain_and_an_unsuppressed_recipient(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mailplaned.domain.ids import RANDOM_BITS, SUPPRESSION, Id, make_id, show_id
 from mailplaned.domain.records import AuditEntry, Suppression
 from mailplaned.ports import Random, Transaction
+from mailplaned.services.addresses import suppression_key
 
 
 def suppress(
@@ -21,7 +22,7 @@ def suppress(
 
     `address` is a canonical address or `@domain`. Suppressing twice changes nothing.
     """
-    key = address.lower()
+    key = suppression_key(address)
     made = Suppression(
         id=make_id(tx.now_us, random.bits(RANDOM_BITS)),
         address=key,

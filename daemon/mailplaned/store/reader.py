@@ -18,6 +18,7 @@ from mailplaned.domain.records import (
     Token,
 )
 from mailplaned.ports import MessageFilter
+from mailplaned.services.addresses import suppression_key
 from mailplaned.store import rows
 from mailplaned.store.sql import Q
 
@@ -111,8 +112,8 @@ class SqlReader:
         scope = self._scopes.find("workspace", workspace)
         found = []
         for address in addresses:
-            lowered = address.lower()
-            for key in (lowered, lowered[lowered.rfind("@") :]):
+            whole = suppression_key(address)
+            for key in (whole, whole[whole.rfind("@") :]):
                 row = self._db.execute(Q["suppressed"], (key, scope)).fetchone()
                 if row:
                     found.append(rows.suppression(row, self._scopes))
