@@ -13,6 +13,8 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -20,30 +22,33 @@ from typing import NoReturn
 from tests.bench.command_line import measure_command_line
 from tests.bench.dashboard import measure_dashboard
 from tests.bench.delivery import (
+    Sides,
     measure_admission,
     measure_delivery,
-    measure_signed,
     measure_syncs,
+    sides,
 )
-from tests.bench.figures import FULL, GOALS, QUICK, Measure, Report, say
+from tests.bench.figures import FULL, GOALS, QUICK, Report, Scale, say
 from tests.bench.governor import measure_governor
 from tests.bench.growth import measure_growth
 from tests.bench.ledger import measure_ledger
 from tests.bench.processes import Unfit
 
-MEASURES: dict[Measure, tuple[str, ...]] = {
+AGAINST_POSTFIX: dict[Callable[[Sides, Scale], Report], tuple[str, ...]] = {
     measure_delivery: (
         "end_to_end_vs_postfix",
         "end_to_end_vs_postfix_8",
+        "end_to_end_dkim_vs_postfix",
         "cpu_per_message_vs_postfix",
     ),
-    measure_signed: ("end_to_end_dkim_vs_postfix",),
+    measure_syncs: ("fsyncs_per_message", "postfix_fsyncs_per_message"),
     measure_admission: (
         "admission_single_vs_postfix_accept",
         "admission_batch_vs_postfix_accept",
         "admission_p99_ms",
     ),
-    measure_syncs: ("fsyncs_per_message", "postfix_fsyncs_per_message"),
+}
+ALONE: dict[Callable[[Path, Scale], Report], tuple[str, ...]] = {
     measure_governor: ("governor_decisions_per_s",),
     measure_growth: (
         "slowdown_1m_waiting",
@@ -64,33 +69,47 @@ MEASURES: dict[Measure, tuple[str, ...]] = {
 
 def main() -> int:
     """Measure what was asked for; 0, or 1 when this machine or this build can't be measured."""
-    names = [name for keys in MEASURES.values() for name in keys]
+    names = [name for keys in (*AGAINST_POSTFIX.values(), *ALONE.values()) for name in keys]
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--only", action="append", choices=names, metavar="KEY", default=[])
     parser.add_argument("--quick", action="store_true", help="small counts; the figures are void")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="on a disk")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
-    total = Report()
-    for measure, keys in MEASURES.items():
-        if arguments.only and not set(arguments.only) & set(keys):
-            continue
-        say(f"{measure.__name__.removeprefix('measure_')} …")
-        with tempfile.TemporaryDirectory(prefix="mp-", dir=arguments.folder) as name:
-            folder = Path(name)
-            folder.chmod(0o755)  # Postfix's processes are not root
-            try:
-                report = measure(folder, QUICK if arguments.quick else FULL)
-            except Unfit as unfit:
-                say(f"can't measure: {unfit}")
-                return 1
-        total.goals |= report.goals
-        total.support |= report.support
+    try:
+        total = _measure(
+            set(arguments.only or names), QUICK if arguments.quick else FULL, arguments.folder
+        )
+    except Unfit as unfit:
+        say(f"can't measure: {unfit}")
+        return 1
     _tell(total.goals)
     total.support["machine"] = _machine(quick=arguments.quick)
     ordered = {key: total.goals[key] for key in GOALS if key in total.goals}
     print(json.dumps({**ordered, "supporting": total.support}), flush=True)
     return 0
+
+
+def _measure(wanted: set[str], scale: Scale, parent: Path) -> Report:
+    total = Report()
+    against = [measure for measure, keys in AGAINST_POSTFIX.items() if wanted & set(keys)]
+    if against:
+        with _folder(parent) as folder, sides(folder, scale) as both:
+            for measure in against:
+                total.take(measure(both, scale), measure.__name__)
+    for alone, keys in ALONE.items():
+        if wanted & set(keys):
+            with _folder(parent) as folder:
+                total.take(alone(folder, scale), alone.__name__)
+    return total
+
+
+@contextmanager
+def _folder(parent: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="mp-", dir=parent) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # Postfix's processes are not root
+        yield folder
 
 
 def _tell(goals: dict[str, float]) -> None:

@@ -114,13 +114,13 @@ class Terminal:
 
 def measure_dashboard(folder: Path, scale: Scale) -> Report:
     """Processor time while rows change, latency of a key, memory over a minimal app."""
-    base_mib = _base_mib()
+    base_mib = _base_mib(scale.rest_s)
     rows = [
         mailbox(f"box{n:05}@d{n % 50}.example", caps=_caps(n), waiting=n % 7)
         for n in range(scale.mailboxes)
     ]
     with _running(folder, rows) as (stand_in, terminal):
-        terminal.read_for(2.0)
+        terminal.read_for(scale.rest_s)
         idle_mib = rss_mib(terminal.process.pid)
         keys = [terminal.press_ms(b"\x1b[B") for _ in range(scale.keys)]
         shares = {
@@ -157,11 +157,11 @@ def _caps(n: int) -> list[object]:
     return [cap("day", sent=n % 40, waiting=4), cap("week", limit=250, sent=n % 200)]
 
 
-def _base_mib() -> float:
+def _base_mib(rest_s: float) -> float:
     terminal = Terminal(_BASE)
     try:
         terminal.read_until(b"base ready")
-        terminal.read_for(1.0)
+        terminal.read_for(rest_s)
         return rss_mib(terminal.process.pid)
     finally:
         terminal.close()
@@ -194,7 +194,7 @@ def _cpu_share(
     finally:
         stop.set()
         changer.join()
-        terminal.read_for(0.5)
+        terminal.read_for(1 / _HZ)
 
 
 def _change(stand_in: StandIn, rows: list[MailboxView], stop: threading.Event) -> None:

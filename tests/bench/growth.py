@@ -6,14 +6,13 @@ An empty store and a full one, with the same book of 10,000 mailboxes, take turn
 from __future__ import annotations
 
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.bench.delivery import deliver_ours
+from tests.bench.delivery import deliver
 from tests.bench.figures import Report, Scale, middle, say, short, spread
 from tests.bench.filled import fill_waiting
 from tests.bench.load import send
-from tests.bench.ours import Book, Ours, check_durable, policy_of, start
+from tests.bench.ours import Book, Ours, check_durable, in_hours, policy_of, start
 from tests.bench.peers import Sink, sink
 from tests.bench.processes import check_disk, peak_mib, pss_mib, rss_mib
 from tests.fakes.process_daemon import Daemon, daemon
@@ -91,17 +90,17 @@ def sizes_of(made: Daemon) -> dict[str, float]:
 def _take_turns(
     running: dict[str, Ours], into: Sink, scale: Scale
 ) -> dict[tuple[str, str], list[float]]:
-    later = (datetime.now(UTC) + timedelta(hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    later = in_hours(6)
     rates: dict[tuple[str, str], list[float]] = {}
     for mine in running.values():
         mine.suppress()
-        deliver_ours(mine, into, min(_SENDERS, scale.growth_messages), 8)
+        deliver(mine, into, mine.order(min(_SENDERS, scale.growth_messages), 8))
     for number in range(scale.rounds):
         for name, mine in running.items():
             sent = send(mine.order(scale.growth_messages, 8, later=later))
             rates.setdefault(("admission", name), []).append(sent.per_s)
         for name, mine in running.items():
-            run = deliver_ours(mine, into, scale.growth_messages, 8)
+            run = deliver(mine, into, mine.order(scale.growth_messages, 8))
             rates.setdefault(("delivery", name), []).append(run.delivered_per_s)
         told = ", ".join(
             f"{kind} {name} {found[-1]:.0f}/s" for (kind, name), found in rates.items()

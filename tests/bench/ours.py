@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
@@ -22,7 +23,8 @@ _FULL = 2
 """PRAGMA synchronous, https://www.sqlite.org/pragma.html#pragma_synchronous."""
 
 _KEY = "bench-dkim"
-_SUPPRESSED = 100
+_SIGNED = "signed"
+_SUPPRESSED = 20
 _START_S = 300.0
 
 
@@ -45,6 +47,7 @@ class Book:
     LIMIT = 100_000_000
 
     def __init__(self, *, workspaces: int = 1, each: int = 100, dkim: bool = False) -> None:
+        """`dkim` adds a workspace as large as the others whose domains sign with RSA-2048."""
         self._names = [f"client-{number:02}" for number in range(workspaces)]
         self._each = each
         self._dkim = dkim
@@ -54,12 +57,21 @@ class Book:
         """Every address, the workspaces in turn."""
         return [self._address(name, n) for n in range(self._each) for name in self._names]
 
+    @property
+    def signed(self) -> list[str]:
+        """The addresses whose domains sign."""
+        return [self._address(_SIGNED, n) for n in range(self._each)] if self._dkim else []
+
     def write(self, daemon: Daemon, port: int) -> None:
         """Put the book in a daemon's folder; its mail goes to a port of this host."""
         daemon.write("mailplane.toml", SHIM + "[limits]\nwaiting_messages = 10_000_000\n")
         for name in self._names:
             daemon.write(f"workspaces/{name}.toml", self._workspace(name, port))
         if self._dkim:
+            signed = self._workspace(
+                _SIGNED, port, f'dkim = {{ selector = "mp1", secret = "{_KEY}" }}'
+            )
+            daemon.write(f"workspaces/{_SIGNED}.toml", signed)
             folder = daemon.state / "secrets"
             folder.mkdir(parents=True, mode=0o700)
             daemon.state.chmod(0o700)
@@ -68,7 +80,7 @@ class Book:
             (folder / _KEY).write_bytes(pem)
             (folder / _KEY).chmod(0o600)
 
-    def _workspace(self, name: str, port: int) -> str:
+    def _workspace(self, name: str, port: int, dkim: str = "") -> str:
         three = caps(self.LIMIT)
         people = "".join(f"{{ limit = {self.LIMIT}, per = '{per}', counts = 'recipients' }}, "
                          for per in ("day", "week"))  # fmt: skip
@@ -79,10 +91,9 @@ class Book:
             f"port = {port}\ncaps = [{people}{three}]\n",
             f"[workload.cold]\npace_recipient_domain = {{ limit = {self.LIMIT}, per = 'day' }}\n",
         ]
-        dkim = f'dkim = {{ selector = "mp1", secret = "{_KEY}" }}\n' if self._dkim else ""
         addresses = [self._address(name, number) for number in range(self._each)]
         domains = dict.fromkeys(address.partition("@")[2] for address in addresses)
-        text += [f'[[domain]]\nname = "{domain}"\ncaps = [{three}]\n{dkim}' for domain in domains]
+        text += [f'[[domain]]\nname = "{domain}"\ncaps = [{three}]\n{dkim}\n' for domain in domains]
         text += [
             f'[[mailbox]]\naddress = "{address}"\naccount = "relay"\ncaps = [{three}]\n'
             for address in addresses
@@ -91,6 +102,11 @@ class Book:
 
     def _address(self, name: str, number: int) -> str:
         return f"box{number:03}@{number % 10}.{name}.example"
+
+
+def in_hours(hours: float) -> str:
+    """A time for `not_before`."""
+    return (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def start(daemon: Daemon) -> float:
@@ -138,9 +154,10 @@ def check_durable(folder: Path) -> None:
 class Ours:
     """A running daemon with its book."""
 
-    def __init__(self, daemon: Daemon, mailboxes: list[str]) -> None:
+    def __init__(self, daemon: Daemon, mailboxes: list[str], signed: Sequence[str] = ()) -> None:
         self.daemon = daemon
-        self.mailboxes = mailboxes
+        self._mailboxes = mailboxes
+        self._signed = list(signed)
         self._first = 0
 
     @property
@@ -149,12 +166,12 @@ class Ours:
         return self.daemon.pid
 
     def order(self, count: int, connections: int, *, batch: int = 1, rate: float = 0.0,
-              later: str | None = None) -> Order:  # fmt: skip
+              later: str | None = None, signed: bool = False) -> Order:  # fmt: skip
         """An order of messages that were never sent before."""
         first, self._first = self._first, self._first + count
         return Order(
             socket=str(self.daemon.socket),
-            mailboxes=self.mailboxes,
+            mailboxes=self._signed if signed else self._mailboxes,
             count=count,
             connections=connections,
             first=first,
@@ -166,11 +183,6 @@ class Ours:
     def cpu_s(self) -> float:
         """Its time so far."""
         return tree_cpu_s(self.pid)
-
-    def waiting(self) -> int:
-        """Messages that wait, everywhere."""
-        spaces = self.daemon.door.all("/v1/workspaces")
-        return sum(int(space["waiting"]) for space in spaces)
 
     def suppress(self) -> None:
         """Suppress a few addresses, so that the look-up is paid for as it is in real life."""
@@ -188,6 +200,6 @@ def ours(folder: Path, book: Book, port: int) -> Iterator[Ours]:
     with daemon(folder) as made:
         book.write(made, port)
         start(made)
-        running = Ours(made, book.mailboxes)
+        running = Ours(made, book.mailboxes, book.signed)
         running.suppress()
         yield running
