@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test lint format screenshots lock clean
+.PHONY: help demo test bench lint format screenshots lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ test: $(VENV)/.dev ## lint, types, import rules and every test
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+bench: $(VENV)/.dev ## figures of speed and size against Postfix, as JSON (needs root; 15 to 30 minutes)
+	@tools/system-packages
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 lint: $(VENV)/.dev ## lint, types and import rules only
 	$(BIN)/ruff check . && $(BIN)/lint-imports && $(BIN)/mypy
