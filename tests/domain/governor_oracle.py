@@ -16,7 +16,7 @@ from mailplaned.domain.windows import LENGTH_US, Kind, Per, calendar_window, to_
 FOREVER_US = 2**60
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Went:
     """An attempt: its demand, the book it began under, when it began and ended."""
 

@@ -113,9 +113,7 @@ def test_a_ramp_still_below_its_shares_lets_others_go_once_it_has_grown(kind: Ki
 
 def test_a_share_is_out_of_reach_of_others_until_it_is_used() -> None:
     track, own = Track(), Track()
-    rule = rule_of(
-        Cap(limit=3, per=Per.DAY), track, None, Share(workload="x", units=2, track=own)
-    )
+    rule = rule_of(Cap(limit=3, per=Per.DAY), track, None, Share(workload="x", units=2, track=own))
     assert rule.has_room(1, "cold", NOW_US)
     track.begin(1)
     assert not rule.has_room(1, "cold", NOW_US)
@@ -134,6 +132,16 @@ def test_a_unit_leaves_a_rolling_window_exactly_its_length_after_it_ended() -> N
     assert rule.has_room(1, "cold", NOW_US + HOUR_US)
     assert rule.earliest(1, "cold", NOW_US, NOW_US) == NOW_US + HOUR_US
     assert rule.standing(NOW_US).resets_at_us == NOW_US + HOUR_US
+
+
+def test_what_begins_at_the_end_of_a_calendar_window_leaves_the_next_ones_slots_alone() -> None:
+    midnight_us = to_us(datetime(2026, 3, 28, 23, tzinfo=UTC))
+    track = Track()
+    rule = rule_of(Cap(limit=2, per=Per.DAY, kind=Kind.CALENDAR), track)
+    track.plan(midnight_us, 2)
+    late_us = midnight_us - HAND_OFF_GUARD_US  # it may end tomorrow, which is full
+    assert rule.earliest(1, "cold", late_us - 1, NOW_US) == late_us - 1
+    assert rule.earliest(1, "cold", late_us, NOW_US) == midnight_us + 23 * HOUR_US
 
 
 def test_a_standing_counts_unknown_among_used_and_waiting_against_what_remains() -> None:

@@ -200,9 +200,23 @@ class Rule:
 
     def _last_conflict(self, units: int, workload: str, at_us: int, now_us: int) -> int | None:
         """The last waiting slot that would lose its room to units taken at `at_us`."""
-        if self.cap.kind is Kind.CALENDAR:
-            return None  # all of a calendar window has been counted already
         planned = self.track.planned
+        if self.cap.kind is Kind.CALENDAR:
+            # All of this window has been counted already; but what begins at its end may end, and
+            # count, in the next.
+            end_us = calendar_window(at_us, self.cap.per, self.zone)[1]
+            if at_us + HAND_OFF_GUARD_US < end_us:
+                return None
+            first = bisect_left(planned, end_us)
+            if first == len(planned) or (
+                planned[first] >= calendar_window(end_us, self.cap.per, self.zone)[1]
+            ):
+                return None
+            counted = self._counted(self.track, end_us, now_us) + units
+            limit = self._limit_for(
+                "", end_us, waiting=True, now_us=now_us, extra=(workload, units)
+            )
+            return end_us if counted > limit else None
         first = bisect_right(planned, at_us)
         last = bisect_left(planned, at_us + HAND_OFF_GUARD_US + self._length_us)
         for index in range(last - 1, first - 1, -1):
