@@ -48,3 +48,22 @@ def test_the_newest_rows_of_both_logs_can_be_asked_for(the_sink: Sink, the_daemo
         rest = door.get(f"/v1/{log}?limit=9&workspace=acme&after={first['next']}")
         whole = [*first["items"], *rest["items"]]
         assert whole == [row for row in rows if row["workspace"] == "acme"]
+
+
+def test_words_that_are_kept_are_one_printable_line_of_bounded_length(
+    the_daemon: Daemon,
+) -> None:
+    the_daemon.write("workspaces/acme.toml", workspace(1, "ana@acme.example"))
+    door = the_daemon.start().door
+    for hostile in ("\x1b[2J", "a\u202eb", "", " ", "x" * 600):
+        for target, body, field in (
+            ("/v1/pauses", {"scope": {"everything": True}, "reason": hostile}, "reason"),
+            ("/v1/suppressions", {"address": "a@x.example", "origin": hostile}, "origin"),
+            ("/v1/suppressions", {"address": "a@x.example", "ground": hostile}, "ground"),
+            ("/v1/tokens", {"name": hostile, "workspace": "acme"}, "name"),
+        ):
+            reply = door.post(target, body)
+            assert (reply.status, reply.fields) == (422, {field}), (hostile, target)
+    for listed in ("/v1/pauses", "/v1/suppressions", "/v1/tokens"):
+        assert door.get(listed)["items"] == []
+    assert [entry["action"] for entry in door.all("/v1/audit")] == ["start"]

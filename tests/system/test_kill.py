@@ -120,7 +120,8 @@ def test_killed_at_30_random_points_nothing_is_lost_doubled_or_over_a_cap(
     accepted = {id_ for id_, state in states.items() if state == "accepted"}
     unknown = {id_ for id_, state in states.items() if state == "unknown"}
     print(
-        f"kills {KILLS} and {KILLS // 3} while it ran before, messages {MESSAGES}, states {dict(Counter(states.values()))}, "
+        f"kills {KILLS + KILLS // 3}, {KILLS // 3} of them amid a start, messages {MESSAGES}, "
+        f"states {dict(Counter(states.values()))}, "
         f"sink {len(taken)}, unknown that arrived {len(unknown & times.keys())}"
     )
 

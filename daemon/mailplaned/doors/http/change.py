@@ -59,7 +59,12 @@ def permit(caller: Caller, action: Action, workspace: str | None) -> None:
 
 def clean_reason(text: str) -> str:
     """A reason as it is kept: one line. Raises Refusal for an empty or a hostile one."""
-    reason = " ".join(text.split())
-    if not 0 < len(reason) <= REASON_LENGTH or not reason.isprintable():
-        raise invalid(("reason", f"has to be 1 to {REASON_LENGTH} printable characters"))
-    return reason
+    return clean_line("reason", text, REASON_LENGTH)
+
+
+def clean_line(field: str, text: str, length: int) -> str:
+    """A person's words as they are kept: one printable line. Raises Refusal naming the field."""
+    line = " ".join(text.split())
+    if not 0 < len(line) <= length or not line.isprintable():
+        raise invalid((field, f"has to be 1 to {length} printable characters"))
+    return line

@@ -12,7 +12,14 @@ from mailplane_wire import resources as wire
 from mailplaned.domain import ids
 from mailplaned.domain.roles import Action
 from mailplaned.doors.http import views
-from mailplaned.doors.http.change import body_of, clean_reason, commit, permit
+from mailplaned.doors.http.change import (
+    REASON_LENGTH,
+    body_of,
+    clean_line,
+    clean_reason,
+    commit,
+    permit,
+)
 from mailplaned.doors.http.context import Context
 from mailplaned.doors.http.guard import caller_of
 from mailplaned.doors.http.replies import invalid, refuse, reply
@@ -20,6 +27,9 @@ from mailplaned.doors.http.resources import path_id, workspace_of
 from mailplaned.ports import Transaction
 from mailplaned.services import messages, suppressions
 from mailplaned.services.addresses import BadAddress, parse_address
+
+ORIGIN_LENGTH = 50
+"""Characters of the word that says where a suppression comes from."""
 
 
 async def cancel_message(request: Request, context: Context) -> Response:
@@ -79,6 +89,8 @@ async def list_suppressions(request: Request, context: Context) -> Response:
     workspace = workspace_of(request, caller)
     after = request.query_params.get("after")
     cursor = ids.parse_id(ids.SUPPRESSION, after) if after else None
+    if after and cursor is None:
+        raise invalid(("after", "has to be the `next` of an earlier page"))
     found = await context.store.read(lambda reader: reader.suppressions(workspace, cursor, 1000))
     return reply(
         wire.Page(
@@ -94,6 +106,8 @@ async def add_suppression(request: Request, context: Context) -> Response:
     body = await body_of(request, wire.SuppressionRequest)
     permit(caller, Action.SUPPRESS, body.workspace)
     address = _address(body.address)
+    origin = clean_line("origin", body.origin, ORIGIN_LENGTH)
+    ground = clean_line("ground", body.ground, REASON_LENGTH)
 
     def change(tx: Transaction) -> wire.SuppressionView:
         if body.workspace is not None and body.workspace not in tx.memory.policy.workspaces:
@@ -102,8 +116,8 @@ async def add_suppression(request: Request, context: Context) -> Response:
             tx,
             address=address,
             workspace=body.workspace,
-            origin=body.origin,
-            ground=body.ground,
+            origin=origin,
+            ground=ground,
             actor=caller.name,
             random=context.random,
         )

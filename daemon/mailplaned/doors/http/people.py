@@ -13,7 +13,7 @@ from mailplane_wire import resources as wire
 from mailplaned.domain import ids
 from mailplaned.domain.records import AuditEntry, Token
 from mailplaned.domain.roles import Action, Caller
-from mailplaned.doors.http.change import body_of, clean_reason, commit, permit
+from mailplaned.doors.http.change import body_of, clean_line, clean_reason, commit, permit
 from mailplaned.doors.http.context import Context
 from mailplaned.doors.http.guard import caller_of
 from mailplaned.doors.http.replies import invalid, refuse, reply
@@ -42,8 +42,7 @@ async def add_token(request: Request, context: Context) -> Response:
     """A new token; this answer is the only place where it stands."""
     caller = caller_of(request)
     body = await body_of(request, wire.TokenRequest)
-    if not 0 < len(body.name) <= 100:
-        raise invalid(("name", "has to be 1 to 100 characters"))
+    name = clean_line("name", body.name, 100)
     secret = new_token(context)
     hash_ = hashlib.sha256(secret.encode()).digest()
 
@@ -53,7 +52,7 @@ async def add_token(request: Request, context: Context) -> Response:
         permit(caller, Action.TOKENS, body.workspace)
         token = Token(
             id=ids.make_id(tx.now_us, context.random.bits(ids.RANDOM_BITS)),
-            name=body.name,
+            name=name,
             workspace=body.workspace,
             created_us=tx.now_us,
             last_used_us=None,
