@@ -216,7 +216,7 @@ acts = st.lists(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(book=policies(), acts=acts)
 def test_in_any_window_of_any_scope_what_may_have_been_accepted_is_within_the_limit(
     book: tuple[Policy, int],
@@ -255,7 +255,7 @@ arrivals = st.lists(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(book=policies(), arrivals=arrivals)
 def test_a_slot_is_never_refused_when_all_that_waits_goes_on_time(
     book: tuple[Policy, int], arrivals: list[tuple[Demand, int, int]]
@@ -287,7 +287,7 @@ def test_a_slot_is_never_refused_when_all_that_waits_goes_on_time(
     assert list(excesses(desk.journal)) == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(book=policies(), arrivals=arrivals, last=demands)
 def test_a_plan_asked_for_twice_is_the_same_plan(
     book: tuple[Policy, int], arrivals: list[tuple[Demand, int, int]], last: Demand
@@ -307,7 +307,7 @@ def test_a_plan_asked_for_twice_is_the_same_plan(
     assert fresh.plan(last, desk.now_us, desk.now_us) == plan
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     walls=st.lists(
         st.tuples(

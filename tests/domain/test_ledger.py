@@ -18,9 +18,9 @@ def test_a_track_counts_what_was_spent_after_a_moment_and_what_is_under_way(
     track.begin(2)
     for since_us in range(-1, 52):
         spent = sum(units for at_us, units, _ in ends if at_us > since_us)
-        unknown = sum(units for at_us, units, lost in ends if lost and at_us > since_us)
+        lost = sum(units for at_us, units, unknown in ends if unknown and at_us > since_us)
         assert track.spent_since(since_us) == spent + 2
-        assert track.unknown_since(since_us) == unknown
+        assert track.unknown_since(since_us) == lost
 
 
 def test_what_is_given_back_counts_nowhere() -> None:

@@ -71,7 +71,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         name: str | None = None,
         context: Context | None = None,
     ) -> asyncio.Task[Any]:
-        task = asyncio.Task(coro, loop=self, name=name, context=context)  # type: ignore[arg-type]
+        task = asyncio.Task(coro, loop=self, name=name, context=context)
         life = (context or copy_context()).get(LIFE, 0)
         self._living.append((life, weakref.ref(task)))
         if len(self._living) > 1000:

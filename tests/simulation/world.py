@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 from mailplaned.domain import ids
 from mailplaned.domain.policy import Policy
-from mailplaned.domain.windows import MINUTE_US, SECOND_US
+from mailplaned.domain.windows import SECOND_US
 from mailplaned.main import Core
 from mailplaned.ports import StoreFault, Transaction
-from tests.fakes.clock import VirtualClock
+from tests.fakes.clock import PatientClock, VirtualClock
 from tests.fakes.random_seeded import SeededRandom
 from tests.fakes.store_inline import InlineConnections, memory_database
 from tests.fakes.transports_scripted import Handed, NullSigner, Provider, Temper
@@ -40,21 +40,6 @@ STORMY = Temper(
     slow=3,
 )
 CALM = Temper(rejected_recipient=2, partly=10)
-
-
-class PatientClock(VirtualClock):
-    """The clock that upkeep is given: it looks less often than once a second, to save steps."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, of: VirtualClock) -> None:
-        super().__init__(loop)
-        self._of = of
-        self.period_us = MINUTE_US
-
-    def boot_us(self) -> int:
-        return self._of.boot_us()
-
-    async def wait_us(self, event: asyncio.Event, duration_us: int) -> bool:
-        return await super().wait_us(event, max(duration_us, self.period_us))
 
 
 @dataclass(slots=True)
