@@ -114,9 +114,8 @@ class SqlReader:
         for address in addresses:
             whole = suppression_key(address)
             for key in (whole, whole[whole.rfind("@") :]):
-                row = self._db.execute(Q["suppressed"], (key, scope)).fetchone()
-                if row:
-                    found.append(rows.suppression(row, self._scopes))
+                hits = self._db.execute(Q["suppressed"], (key, scope))
+                found += [rows.suppression(row, self._scopes) for row in hits]
         return found
 
     def suppressions(
