@@ -31,11 +31,12 @@ from mailplaned.doors.http.context import Context, Surface
 from mailplaned.doors.http.server import Server
 from mailplaned.doors.http.stream import Stream
 from mailplaned.doors.http.times import show_time
-from mailplaned.ports import Clock, Random, Signer, Transaction, Transport
+from mailplaned.ports import Clock, Random, Signer, StoreFault, Transaction, Transport
 from mailplaned.runtime.clock import SystemClock, SystemRandom
 from mailplaned.runtime.notify import notify, watchdog_interval_us
 from mailplaned.runtime.place import (
     EX_CONFIG,
+    EX_IOERR,
     Lock,
     Refused,
     bind_tcp,
@@ -140,6 +141,11 @@ async def run(places: Places) -> int:
         )
         try:
             await _Process(places, core, loaded, clock, random).serve()
+        except BaseExceptionGroup as faults:
+            fault = _first(faults, StoreFault)
+            if fault is None:
+                raise
+            raise Refused(f"{places.state}: {fault}", EX_IOERR) from faults
         finally:
             await core.store.close()
             signer.close()
@@ -248,7 +254,14 @@ class _Process:
             context.book = _book_view(context.policy, self._clock, [])
         else:
             policy = loaded.policy
-            await self._core.upkeep.adopt(policy, actor=f"book:{policy.hash}")
+            try:
+                await self._core.upkeep.adopt(policy, actor=f"book:{policy.hash}")
+            except StoreFault as fault:
+                problem = f"the change could not be written down; save the file again: {fault}"
+                context.book = _book_view(context.policy, self._clock, [problem])
+                _log.error("book refused", action="book", problems=[problem])
+                self._stream.note_book()
+                return
             context.policy = policy
             context.book = _book_view(policy, self._clock, [])
             _log.info("book applied", action="book", hash=policy.hash)
@@ -307,6 +320,17 @@ class _Process:
             if now_us - oldest_us < _STUCK_US:
                 notify("WATCHDOG=1")
             await self._clock.wait_us(self._stop, interval_us)
+
+
+def _first(faults: BaseExceptionGroup[BaseException], kind: type[Exception]) -> Exception | None:
+    """The first fault if all of them are of that kind."""
+    if faults.split(kind)[1] is not None:
+        return None
+    fault: BaseException = faults
+    while isinstance(fault, BaseExceptionGroup):
+        fault = fault.exceptions[0]
+    assert isinstance(fault, kind)
+    return fault
 
 
 async def _first_book(config: Path) -> Policy:

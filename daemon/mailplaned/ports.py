@@ -282,6 +282,13 @@ class Store(Protocol):
         """
         ...
 
+    async def look(self, question: Callable[[Transaction], T]) -> T:
+        """Ask memory and the tables together, as `write` does, for something that changes nothing.
+
+        It is answered even when nothing can be written.
+        """
+        ...
+
     async def read(self, query: Callable[[Reader], T]) -> T:
         """Run a query on what has been committed, apart from the writer."""
         ...

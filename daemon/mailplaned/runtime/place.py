@@ -21,6 +21,7 @@ class Refused(Exception):
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
 EX_CANTCREAT = 73
+EX_IOERR = 74
 
 
 def own_directory(path: Path) -> None:
@@ -41,7 +42,10 @@ class Lock:
 
     def __init__(self, directory: Path) -> None:
         path = directory / "lock"
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as fault:  # a disk that can't be written, say
+            raise Refused(f"{path}: {fault.strerror}", EX_IOERR) from fault
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -52,8 +56,12 @@ class Lock:
                 "stop that one first (mailplane down)",
                 EX_TEMPFAIL,
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError as fault:
+            os.close(self._fd)
+            raise Refused(f"{path}: {fault.strerror}", EX_IOERR) from fault
 
     def release(self) -> None:
         """Let another daemon have the directory."""

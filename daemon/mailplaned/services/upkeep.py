@@ -71,7 +71,7 @@ class Upkeep:
 
     async def replan_scope(self, pause: Pause, cause: str) -> None:
         """Ask for new slots wherever a lifted pause had stopped something."""
-        found = await self._store.write(
+        found = await self._store.look(
             lambda tx: [m.address for m in tx.memory.mailboxes_in(pause.kind, pause.name)]
         )
         self.ask(found, cause)

@@ -3,6 +3,7 @@
 Changes that arrive while a commit is under way share the next one, and each caller is answered
 after the commit that holds its change, never before. If a batch fails, nothing of it has happened:
 memory is rebuilt from the tables and, unless the disk is at fault, each change is tried by itself.
+What only looks is answered even then.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class Connections(Protocol):
 @dataclass(slots=True)
 class _Batch:
     changes: list[Change]
+    looks: list[bool]
+    """Which of the changes change nothing."""
     results: list[Any] = field(default_factory=list)
     effects: list[Effects] = field(default_factory=list)
 
@@ -69,7 +72,7 @@ class SqliteStore:
         self._reader_scopes: Scopes | None = None
         self._memory: Memory | None = None
         self._stale = False
-        self._queue: deque[tuple[Change, asyncio.Future[Any]]] = deque()
+        self._queue: deque[tuple[Change, asyncio.Future[Any], bool]] = deque()
         self._wake = asyncio.Event()
         self._stopping = False
         self._listeners: list[Listener] = []
@@ -77,7 +80,7 @@ class SqliteStore:
         """Commits so far; with the number of changes it tells how well they are grouped."""
         self.changes = 0
         self.fault: str | None = None
-        """Why the last batch failed, None when it did not."""
+        """Why the disk could not be written, None once it could."""
 
     @property
     def clock_ahead_us(self) -> int:
@@ -126,8 +129,15 @@ class SqliteStore:
 
     async def write(self, change: Callable[[Transaction], T]) -> T:
         """See `ports.Store.write`."""
+        return await self._ask(change, look=False)
+
+    async def look(self, question: Callable[[Transaction], T]) -> T:
+        """See `ports.Store.look`."""
+        return await self._ask(question, look=True)
+
+    async def _ask(self, change: Callable[[Transaction], T], *, look: bool) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.append((change, future))
+        self._queue.append((change, future, look))
         self._wake.set()
         return await future
 
@@ -148,13 +158,13 @@ class SqliteStore:
         except sqlite3.Error as fault:
             raise StoreFault(f"the database could not be read: {fault}") from fault
 
-    async def _commit(self, taken: list[tuple[Change, asyncio.Future[Any]]]) -> None:
-        batch = _Batch([change for change, _ in taken])
+    async def _commit(self, taken: list[tuple[Change, asyncio.Future[Any], bool]]) -> None:
+        batch = _Batch([change for change, _, _ in taken], [look for _, _, look in taken])
         try:
             await self._connections.write(lambda connection: self._run_batch(connection, batch))
         except StoreFault as fault:
             batch.results = [fault] * len(taken)
-        for (_, future), result in zip(taken, batch.results, strict=True):
+        for (_, future, _), result in zip(taken, batch.results, strict=True):
             if future.done():
                 continue  # the caller was cancelled; the change has happened all the same
             if isinstance(result, Exception):
@@ -170,8 +180,8 @@ class SqliteStore:
     def _run_batch(self, connection: sqlite3.Connection, batch: _Batch) -> None:
         try:
             batch.results = self._run_together(connection, batch.changes, batch)
-        except StoreFault:
-            raise
+        except StoreFault as fault:
+            batch.results = self._answer_looks(connection, batch, fault)
         except Exception as fault:  # noqa: BLE001 - whatever it is, its caller gets it
             if len(batch.changes) == 1:
                 batch.results = [fault]
@@ -182,6 +192,31 @@ class SqliteStore:
                     batch.results += self._run_together(connection, [change], batch)
                 except Exception as own:  # noqa: BLE001 - likewise
                     batch.results.append(own)
+
+    def _answer_looks(
+        self, connection: sqlite3.Connection, batch: _Batch, fault: StoreFault
+    ) -> list[Any]:
+        """The batch again, without what would change something: that gets the fault."""
+        if not any(batch.looks):
+            raise fault
+        try:
+            if self._stale:
+                self._renew(connection)
+            assert self._memory is not None
+            assert self._scopes is not None
+            memory = self._memory
+            now_us = memory.time.read(wall_us=self._clock.wall_us(), boot_us=self._clock.boot_us())
+            connection.execute("BEGIN")
+            try:
+                transaction = SqlTransaction(connection, self._scopes, memory, now_us)
+                return [
+                    change(transaction) if look else fault
+                    for change, look in zip(batch.changes, batch.looks, strict=True)
+                ]
+            finally:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error as worse:
+            raise self._translate(worse) from worse
 
     def _run_together(
         self, connection: sqlite3.Connection, changes: list[Change], batch: _Batch
@@ -200,11 +235,13 @@ class SqliteStore:
             transaction = SqlTransaction(connection, self._scopes, memory, now_us)
             before = connection.total_changes
             results = [change(transaction) for change in changes]
-            if connection.total_changes != before:
+            wrote = connection.total_changes != before
+            if wrote or self.fault is not None:  # after a fault, to see whether it is over
                 anchor = memory.time.anchor
                 connection.execute(
                     Q["set_anchor"], (anchor.governed_us, anchor.boot_us, anchor.boot_id)
                 )
+                wrote = True
             connection.execute("COMMIT")
         except BaseException as fault:
             self._stale = True
@@ -216,7 +253,8 @@ class SqliteStore:
         self._memory = transaction.memory
         self.commits += 1
         self.changes += len(changes)
-        self.fault = None
+        if wrote:
+            self.fault = None
         batch.effects.append(transaction.effects)
         return results
 

@@ -19,7 +19,7 @@ async def metrics(request: Request, context: Context) -> Response:
     caller = caller_of(request)
     if not caller.may(Action.READ):
         raise refuse("not-permitted", "metrics are daemon-wide")
-    text = await context.store.write(_collect)
+    text = await context.store.look(_collect)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

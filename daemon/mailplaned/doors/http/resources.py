@@ -94,7 +94,7 @@ async def _paused(context: Context) -> dict[str, str]:
                     found.setdefault(mailbox.address, pauses[0].reason)
         return found
 
-    return await context.store.write(ask)
+    return await context.store.look(ask)
 
 
 # --- what there is -------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ async def show_mailbox(request: Request, context: Context) -> Response:
             return None
         return views.mailbox_view(tx.memory, mailbox, tx.now_us)
 
-    found = await context.store.write(ask)
+    found = await context.store.look(ask)
     if found is None:
         raise refuse("unknown-mailbox", f"there is no mailbox {address}", mailbox=address)
     return reply(found)
@@ -228,7 +228,7 @@ async def _list(
             for item in ask(tx, workspace)
         ]
 
-    return reply(wire.Page(items=await context.store.write(read), next=None))
+    return reply(wire.Page(items=await context.store.look(read), next=None))
 
 
 # --- logs ----------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ async def health(request: Request, context: Context) -> Response:
             sum(len(track.unknown) for track in tracks),
         )
 
-    waiting, sending, unknown = await context.store.write(ask)
+    waiting, sending, unknown = await context.store.look(ask)
     return reply(
         wire.Health(
             status=status,
@@ -321,7 +321,7 @@ async def verify_ledger(request: Request, context: Context) -> Response:
             differences=tx.memory.governor.differences(fresh.governor, tx.now_us),
         )
 
-    return reply(await context.store.write(ask))
+    return reply(await context.store.look(ask))
 
 
 # --- parameters ----------------------------------------------------------------------------------

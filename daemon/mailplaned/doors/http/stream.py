@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import msgspec
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -24,7 +25,7 @@ from mailplaned.doors.http.guard import caller_of
 from mailplaned.doors.http.replies import refuse
 from mailplaned.doors.http.resources import workspace_of
 from mailplaned.doors.http.times import show_time
-from mailplaned.ports import Effects, Reader, Transaction
+from mailplaned.ports import Effects, Reader, StoreFault, Transaction
 
 TICK_US = SECOND_US // 4
 """How often changes are told, at most."""
@@ -46,6 +47,8 @@ Cursors = tuple[int, int]
 """Up to which row of the events and of the audit log."""
 
 _encode = msgspec.json.Encoder().encode
+
+_log = structlog.get_logger("stream")
 
 
 @dataclass(slots=True, eq=False)
@@ -139,9 +142,13 @@ class Stream:
             if not self._readers:
                 self._views.clear()
                 continue
-            async with self._telling:
-                await self._tell_changes()
-                await self._tell_logs()
+            try:
+                async with self._telling:
+                    await self._tell_changes()
+                    await self._tell_logs()
+            except StoreFault as fault:  # a disk that can't be read is no reason to stop sending
+                _log.error("stream stalled", action="stream", why=str(fault))
+                self._all_dirty = self._logs_dirty = True
             now_us = self._context.clock.boot_us()
             if now_us - beat_us >= SECOND_US:
                 beat_us = now_us
@@ -220,7 +227,7 @@ class Stream:
         else:
             names = self._dirty | self._next_sweep()
             self._dirty = set()
-            fresh = await self._context.store.write(lambda tx: _views_of(tx, names))
+            fresh = await self._context.store.look(lambda tx: _views_of(tx, names))
             removed = []
         changed = [view for view in fresh if self._views.get(view.address) != view]
         book = self._context.book if self._context.book != self._book else None
@@ -287,13 +294,13 @@ class Stream:
         def ask(tx: Transaction) -> list[wire.MailboxView]:
             return _views_of(tx, {m.address for m in tx.memory.mailboxes_in("everything", "")})
 
-        return await self._context.store.write(ask)
+        return await self._context.store.look(ask)
 
     async def _workspaces(self) -> list[wire.WorkspaceView]:
         by_workspace: dict[str, list[wire.MailboxView]] = {}
         for view in self._views.values():
             by_workspace.setdefault(view.workspace, []).append(view)
-        return await self._context.store.write(
+        return await self._context.store.look(
             lambda tx: [
                 views.workspace_view(tx.memory, workspace, by_workspace.get(workspace.name, []))
                 for workspace in tx.memory.policy.workspaces.values()

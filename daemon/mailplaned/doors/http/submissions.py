@@ -70,7 +70,7 @@ async def preflight(request: Request, context: Context) -> Response:
     caller = caller_of(request)
     bodies, batch = _bodies(await read_json(request))
     parsed = [_parse(body, context, None) for body in bodies]
-    results = await context.store.write(
+    results = await context.store.look(
         lambda tx: [
             item if isinstance(item, Problem) else admission.preflight(tx, caller, item)
             for item in parsed
