@@ -142,10 +142,10 @@ async def run(places: Places) -> int:
         try:
             await _Process(places, core, loaded, clock, random).serve()
         except BaseExceptionGroup as faults:
-            fault = _first(faults, StoreFault)
-            if fault is None:
+            of_disk = _first(faults, StoreFault)
+            if of_disk is None:
                 raise
-            raise Refused(f"{places.state}: {fault}", EX_IOERR) from faults
+            raise Refused(f"{places.state}: {of_disk}", EX_IOERR) from faults
         finally:
             await core.store.close()
             signer.close()
