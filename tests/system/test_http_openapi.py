@@ -18,7 +18,7 @@ from openapi_spec_validator import validate
 from tests.fakes.process_daemon import Daemon, daemon, short_folder, to, workspace
 from tests.fakes.sink_process import sink
 
-EXAMPLES = 30
+EXAMPLES = 20
 SECONDS = 60
 CHECKS = (
     "not_a_server_error,response_schema_conformance,status_code_conformance,"
