@@ -264,6 +264,8 @@ class Operators:
             if isinstance(done, Message):
                 self._count("resolve sent" if sent else "resolve not-sent")
                 world.note("resolve", shown, sent)
+                if sent:
+                    world.judged.add(shown)
 
         world.write(lambda tx: resolve(tx, id_, sent=sent, actor="op", reason="looked"), answered)
 

@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.run import Result, run
 
 ROOT = Path(__file__).parents[2]
-DAYS = 2.0
+DAYS = 1.5
 
 
 def _say(result: Result) -> str:
@@ -23,13 +23,13 @@ def test_every_promise_is_kept_through_storms_and_all_comes_to_an_end(seed: int)
     result = run(seed, days=DAYS)
     print(f"seed {result.seed}, trace {result.trace}")
     assert not result.problems, _say(result)
-    assert result.taken > 50, "a run in which nothing happens shows nothing"
+    assert result.taken > 40, "a run in which nothing happens shows nothing"
 
 
 def test_the_storms_hold_every_kind_of_misfortune() -> None:
     counts: dict[str, int] = {}
-    for seed in range(31, 34):
-        for what, count in run(seed, days=3).counts.items():
+    for seed in range(31, 33):
+        for what, count in run(seed, days=2).counts.items():
             counts[what] = counts.get(what, 0) + count
     expected = {"kill", "stop", "stopped", "host restarted", "clock jumped", "disk full"}
     expected |= {"pause", "resume", "suppress", "cancel", "resolve", "edit", "refused"}

@@ -17,7 +17,7 @@ from tests.simulation.run import run
 
 def _finds(problem: str, seeds: range = range(1, 7)) -> bool:
     """Whether any of some seeds turns red for that reason."""
-    return any(problem in text for seed in seeds for text in run(seed, days=1.5).problems)
+    return any(problem in text for seed in seeds for text in run(seed, days=1).problems)
 
 
 def test_a_governor_that_refuses_nothing_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,8 @@ class World:
         self.promises: list[Promise] = []
         self.down: list[list[int]] = []
         """When no daemon ran, or its disk was full."""
+        self.judged: set[str] = set()
+        """Messages that a person called sent: for all recipients, though some may not have been."""
         self.counts: dict[str, int] = {}
         self._trace = hashlib.sha256()
         self.trace_tail: list[str] = []

@@ -54,7 +54,18 @@ class Standing:
 class Rule:
     """A cap bound to the ledger of its scope."""
 
-    __slots__ = ("_day", "_floor", "_length_us", "cap", "ramp", "scope", "shares", "track", "zone")
+    __slots__ = (
+        "_day",
+        "_floor",
+        "_last_window",
+        "_length_us",
+        "cap",
+        "ramp",
+        "scope",
+        "shares",
+        "track",
+        "zone",
+    )
 
     def __init__(
         self,
@@ -74,6 +85,7 @@ class Rule:
         self.shares = shares
         self._length_us = LENGTH_US[cap.per]
         self._day: tuple[int, int, int] = (0, 0, 0)
+        self._last_window = (0, 0)
         self._floor = (-1, 0)
         """Nothing fits before the second, as long as the ledger's version is the first."""
 
@@ -110,7 +122,7 @@ class Rule:
         used = self.track.spent_since(since)
         resets: int | None = None
         if self.cap.kind is Kind.CALENDAR:
-            resets = calendar_window(now_us, self.cap.per, self.zone)[1]
+            resets = self._window(now_us)[1]
         elif used > self.track.open:
             oldest = self.track.ended[bisect_right(self.track.ended, since)]
             resets = oldest + self._length_us
@@ -162,7 +174,7 @@ class Rule:
         kept = sum(share.units for share in self.shares if share.workload != workload)
         least = units + kept  # an empty window has to hold what others keep, too
         if self.cap.kind is Kind.CALENDAR:
-            released_us = calendar_window(at_us, self.cap.per, self.zone)[1]
+            released_us = self._window(at_us)[1]
             if least > self.limit_at(released_us):
                 released_us = self._ramp_allows(least, at_us)
             return released_us
@@ -204,13 +216,11 @@ class Rule:
         if self.cap.kind is Kind.CALENDAR:
             # All of this window has been counted already; but what begins at its end may end, and
             # count, in the next.
-            end_us = calendar_window(at_us, self.cap.per, self.zone)[1]
+            end_us = self._window(at_us)[1]
             if at_us + HAND_OFF_GUARD_US < end_us:
                 return None
             first = bisect_left(planned, end_us)
-            if first == len(planned) or (
-                planned[first] >= calendar_window(end_us, self.cap.per, self.zone)[1]
-            ):
+            if first == len(planned) or (planned[first] >= self._window(end_us)[1]):
                 return None
             counted = self._counted(self.track, end_us, now_us) + units
             limit = self._limit_for(
@@ -236,7 +246,14 @@ class Rule:
         """Units that ended after this moment count in the window of an attempt at `at_us`."""
         if self.cap.kind is Kind.ROLLING:
             return at_us - self._length_us
-        return calendar_window(at_us, self.cap.per, self.zone)[0] - 1
+        return self._window(at_us)[0] - 1
+
+    def _window(self, at_us: int) -> tuple[int, int]:
+        """The calendar window around a time; the last one is remembered, for it is asked again."""
+        start, end = self._last_window
+        if not start <= at_us < end:
+            self._last_window = calendar_window(at_us, self.cap.per, self.zone)
+        return self._last_window
 
     def _counted(self, track: Track, at_us: int, now_us: int) -> int:
         """Units in the window of a future attempt, with those that wait."""
@@ -247,7 +264,7 @@ class Rule:
         if self.cap.kind is Kind.ROLLING:
             until = bisect_right(track.planned, at_us)
         else:
-            until = bisect_left(track.planned, calendar_window(at_us, self.cap.per, self.zone)[1])
+            until = bisect_left(track.planned, self._window(at_us)[1])
         return count + max(0, until - bisect_right(track.planned, since - HAND_OFF_GUARD_US))
 
     def _limit_for(
