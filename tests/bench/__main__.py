@@ -66,6 +66,8 @@ ALONE: dict[Callable[[Path, Scale], Report], tuple[str, ...]] = {
 }
 """Which measurement gives which keys; `ledger_week` is among the supporting figures."""
 
+_QUIET_LOAD = 0.5
+
 
 def main() -> int:
     """Measure what was asked for; 0, or 1 when this machine or this build can't be measured."""
@@ -76,6 +78,9 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="on a disk")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
+    load = os.getloadavg()[0]
+    if load > _QUIET_LOAD:
+        say(f"the load is {load:.1f}: something else runs here, and the figures will show it")
     try:
         total = _measure(
             set(arguments.only or names), QUICK if arguments.quick else FULL, arguments.folder
@@ -84,7 +89,7 @@ def main() -> int:
         say(f"can't measure: {unfit}")
         return 1
     _tell(total.goals)
-    total.support["machine"] = _machine(quick=arguments.quick)
+    total.support["machine"] = {"load_before": round(load, 2), **_machine(quick=arguments.quick)}
     ordered = {key: total.goals[key] for key in GOALS if key in total.goals}
     print(json.dumps({**ordered, "supporting": total.support}), flush=True)
     return 0
@@ -124,7 +129,7 @@ def _machine(*, quick: bool) -> dict[str, object]:
     return {
         "at": time.strftime("%Y-%m-%d", time.gmtime()),
         "cores": os.cpu_count(),
-        "load": [round(value, 2) for value in os.getloadavg()],
+        "load_after": [round(value, 2) for value in os.getloadavg()],
         "kernel": os.uname().release,
         "python": sys.version.split()[0],
         "void": quick,

@@ -30,6 +30,8 @@ from tests.fakes.daemon_stand_in import StandIn, cap, mailbox
 _LINES, _COLUMNS = 40, 140
 _HZ = 4
 _VISIBLE = 36
+_BUSY = 1_000
+"""Rows in a tick: the mailboxes that 4,000 messages a second can touch, each another one."""
 _WITHIN_S = 60.0
 _QUIET_S = 0.06
 _ROWS_PER_CHANGE = 500
@@ -130,6 +132,7 @@ def measure_dashboard(folder: Path, scale: Scale) -> Report:
                 ("one_row", rows[:1]),
                 ("one_percent", rows[:: max(1, len(rows) // (len(rows) // 100 or 1))]),
                 ("visible", rows[:_VISIBLE]),
+                ("busy", rows[:_BUSY]),
                 ("all", rows),
             )
         }
