@@ -88,6 +88,9 @@ def main() -> int:
     except Unfit as unfit:
         say(f"can't measure: {unfit}")
         return 1
+    except KeyboardInterrupt:
+        say("stopped; nothing that was started is left")
+        return 130
     _tell(total.goals)
     total.support["machine"] = {"load_before": round(load, 2), **_machine(quick=arguments.quick)}
     ordered = {key: total.goals[key] for key in GOALS if key in total.goals}

@@ -41,7 +41,7 @@ def measure_growth(folder: Path, scale: Scale) -> Report:
         sizes = {name: sizes_of(made[name]) for name in made}
         every = max(1, len(book.mailboxes) // _SENDERS)
         running = {name: Ours(made[name], book.mailboxes[::every]) for name in made}
-        rates = _take_turns(running, into, scale)
+        rates, costs = _take_turns(running, into, scale)
         sizes["full_after_sending"] = sizes_of(made["full"])
     slower = {
         kind: middle(
@@ -57,6 +57,7 @@ def measure_growth(folder: Path, scale: Scale) -> Report:
     report.support["growth"] = {
         "waiting": scale.waiting,
         "slowdown": slower,
+        **costs,
         **{f"{kind}_{name}_per_s": spread(found) for (kind, name), found in rates.items()},
         **{f"start_s_{name}": spread(found) for name, found in starts.items()},
         **{f"memory_{name}": found for name, found in sizes.items()},
@@ -89,21 +90,27 @@ def sizes_of(made: Daemon) -> dict[str, float]:
 
 def _take_turns(
     running: dict[str, Ours], into: Sink, scale: Scale
-) -> dict[tuple[str, str], list[float]]:
+) -> tuple[dict[tuple[str, str], list[float]], dict[str, dict[str, float]]]:
+    """Messages a second of each kind on each store, and the processor time behind them."""
     later = in_hours(6)
     rates: dict[tuple[str, str], list[float]] = {}
+    costs: dict[str, list[float]] = {}
     for mine in running.values():
         mine.suppress()
         deliver(mine, into, mine.order(min(_SENDERS, scale.growth_messages), 8))
     for number in range(scale.rounds):
         for name, mine in running.items():
+            cpu_s = mine.cpu_s()
             sent = send(mine.order(scale.growth_messages, 8, later=later))
+            each_ms = 1e3 * (mine.cpu_s() - cpu_s) / scale.growth_messages
             rates.setdefault(("admission", name), []).append(sent.per_s)
+            costs.setdefault(f"admission_{name}_cpu_ms", []).append(each_ms)
         for name, mine in running.items():
             run = deliver(mine, into, mine.order(scale.growth_messages, 8))
             rates.setdefault(("delivery", name), []).append(run.delivered_per_s)
+            costs.setdefault(f"delivery_{name}_cpu_ms", []).append(run.cpu_ms)
         told = ", ".join(
             f"{kind} {name} {found[-1]:.0f}/s" for (kind, name), found in rates.items()
         )
         say(f"  round {number + 1}: {told}")
-    return rates
+    return rates, {name: spread(found) for name, found in costs.items()}
