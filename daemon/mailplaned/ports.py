@@ -124,6 +124,10 @@ class StoreFull(StoreFault):
     """The disk is full or read-only; nothing has been written."""
 
 
+class StoreClosed(StoreFault):
+    """The writer has ended: nothing will be written any more, asking again is in vain."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageFilter:
     """Which messages to list, oldest first; None does not filter."""

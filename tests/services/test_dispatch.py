@@ -289,6 +289,34 @@ def test_a_suppression_stops_what_was_queued_before_it() -> None:
     play(small_book(), scene)
 
 
+def test_a_slow_attempt_keeps_no_one_waiting_while_connections_are_free() -> None:
+    async def scene(desk: Desk) -> None:
+        at = desk.clock.true_us + HOUR_US
+        people = ["first@a.example", *(f"p{n}@b.example" for n in range(9)), "last@a.example"]
+        for person in people:
+            await desk.submit(submission(person, not_before_us=at))
+            await desk.sleep(SECOND_US)  # their order is that of their ids
+        await desk.core.store.write(
+            lambda tx: suppress(
+                tx,
+                address="@b.example",
+                workspace=None,
+                origin="person",
+                ground="asked",
+                actor="op",
+                random=desk.random,
+            )
+        )
+        await desk.sleep(at - desk.clock.true_us + SECOND_US)
+        assert [handed.recipients for handed in desk.provider.journal] == [
+            ("first@a.example",),
+            ("last@a.example",),
+        ]
+        assert desk.provider.journal[0].pending
+
+    play(small_book(), scene, Temper(slow=100))
+
+
 def test_a_message_that_no_window_lets_go_in_time_expires() -> None:
     async def scene(desk: Desk) -> None:
         await desk.submit()
@@ -335,6 +363,18 @@ def test_a_stop_waits_for_what_is_on_the_wire_and_then_calls_it_unknown() -> Non
     assert ended_us - began_us <= 25 * SECOND_US
     loop.close()
     database.close()
+
+
+def test_a_core_that_fails_ends_instead_of_waiting_for_its_writer() -> None:
+    async def scene(desk: Desk) -> None:
+        await desk.submit()  # is on the wire when all of it falls
+        await desk.sleep(SECOND_US)
+        assert desk.provider.journal
+        raise LookupError("a service died")
+
+    with pytest.raises(ExceptionGroup) as failed:
+        play(small_book(), scene, Temper(slow=100))
+    assert failed.group_contains(LookupError)
 
 
 def test_held_messages_are_listed_as_held_and_go_when_the_pause_is_over() -> None:

@@ -104,7 +104,7 @@ def _come_back(tx: Transaction, mailbox: Mailbox) -> None:
     if not track.planned:
         return
     in_us = max(track.planned[0], _rested_us(tx, mailbox)) - tx.now_us
-    if in_us <= 0 and not track.open:
+    if in_us <= 0 and (not track.open or _room(tx, mailbox)):
         in_us = _CROWDED_US
     if in_us > 0:
         tx.effects.wake(mailbox.address, in_us)

@@ -27,6 +27,7 @@ from mailplaned.ports import (
     SecretMissing,
     Signer,
     Store,
+    StoreClosed,
     StoreFault,
     Transaction,
     Transport,
@@ -149,6 +150,8 @@ class Dispatcher:
         while True:
             try:
                 await asyncio.shield(asyncio.ensure_future(self._store.write(change)))
+            except StoreClosed:
+                return  # the next run finds it under way, and calls it unknown
             except StoreFault as fault:
                 # The attempt stays charged as one under way until this is written down.
                 _log.error("outcome not yet written", action="settle", why=str(fault))

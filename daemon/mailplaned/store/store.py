@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 from mailplaned.domain.governed_time import GovernedTime
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.policy import Policy
-from mailplaned.ports import Clock, Effects, Reader, StoreFault, StoreFull, Transaction
+from mailplaned.ports import Clock, Effects, Reader, StoreClosed, StoreFault, StoreFull, Transaction
 from mailplaned.store.reader import SqlReader
 from mailplaned.store.rows import Scopes
 from mailplaned.store.sql import Q
@@ -75,6 +75,7 @@ class SqliteStore:
         self._queue: deque[tuple[Change, asyncio.Future[Any], bool]] = deque()
         self._wake = asyncio.Event()
         self._stopping = False
+        self._ended = False
         self._listeners: list[Listener] = []
         self.commits = 0
         """Commits so far; with the number of changes it tells how well they are grouped."""
@@ -110,13 +111,24 @@ class SqliteStore:
         await self._connections.write(first)
 
     async def run(self) -> None:
-        """Commit what comes in, until `stop`; then what is still waiting, and return."""
-        while not (self._stopping and not self._queue):
-            await self._wake.wait()
-            self._wake.clear()
-            while self._queue:
-                taken = [self._queue.popleft() for _ in range(min(BATCH_LIMIT, len(self._queue)))]
-                await asyncio.shield(asyncio.ensure_future(self._commit(taken)))
+        """Commit what comes in, until `stop`; then what is still waiting, and return.
+
+        However it ends, who asks afterwards is told so: nobody waits for a writer that is gone.
+        """
+        try:
+            while not (self._stopping and not self._queue):
+                await self._wake.wait()
+                self._wake.clear()
+                while self._queue:
+                    size = min(BATCH_LIMIT, len(self._queue))
+                    taken = [self._queue.popleft() for _ in range(size)]
+                    await asyncio.shield(asyncio.ensure_future(self._commit(taken)))
+        finally:
+            self._ended = True
+            for _, future, _ in self._queue:
+                if not future.done():
+                    future.set_exception(StoreClosed("the daemon is ending"))
+            self._queue.clear()
 
     def stop(self) -> None:
         """Let `run` return once everything that waits is committed."""
@@ -136,6 +148,8 @@ class SqliteStore:
         return await self._ask(question, look=True)
 
     async def _ask(self, change: Callable[[Transaction], T], *, look: bool) -> T:
+        if self._ended:
+            raise StoreClosed("the daemon is ending")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.append((change, future, look))
         self._wake.set()
