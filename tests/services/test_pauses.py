@@ -151,11 +151,11 @@ def test_a_pause_ends_by_itself_when_its_time_is_over(database: sqlite3.Connecti
 
 def test_after_a_pause_everything_goes_again_in_its_order(database: sqlite3.Connection) -> None:
     tx = desk(database, small_book(Cap(limit=2, per=Per.HOUR)))
-    for _ in range(3):
+    for number in range(6):
+        if number == 3:
+            stop(tx, "mailbox", ANA)
         put_in(tx)
-    stop(tx, "mailbox", ANA)
-    for _ in range(3):
-        put_in(tx)
+        tx.now_us += 1000  # ids are in order from one millisecond to the next
     lift_all(tx, "mailbox", ANA, actor="op", reason="r", acknowledge=False)
     tx.now_us += DAY_US
     at = Replan()
