@@ -30,6 +30,7 @@ class Report:
         self.figures: Figures = {}
         self.skipped: dict[str, str] = {}
         self.failed: dict[str, str] = {}
+        self.seconds: dict[str, float] = {}
 
     def run(self, run: Run, cases: int) -> None:
         """Run it as it is."""
@@ -57,8 +58,9 @@ class Report:
         self.figures[name] = measured.number
 
     def _measure(self, name: str, run: Run, cases: int, twins: Sequence[str]) -> Measured | None:
+        began = time.monotonic()
         try:
-            return run.measure(cases, twins)
+            measured = run.measure(cases, twins)
         except Skipped as why:
             self.skipped[name] = str(why)
             print(f"{name}: skipped ({why})", flush=True)
@@ -66,6 +68,9 @@ class Report:
             self.failed[name] = f"{type(fault).__name__}: {fault}"[:500]
             print(f"{name}: FAILED", flush=True)
             traceback.print_exc()
+        else:
+            self.seconds[name] = round(time.monotonic() - began, 1)
+            return measured
         return None
 
 
@@ -103,6 +108,7 @@ def main() -> int:
                 **report.figures,
                 "skipped": report.skipped,
                 "failed": report.failed,
+                "seconds": report.seconds,
                 "took_s": took_s,
             }
         )

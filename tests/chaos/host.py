@@ -109,7 +109,7 @@ def host(
         try:
             yield made
         finally:
-            if made.alive:
+            if made.process is not None:
                 made.kill()
 
 

@@ -68,6 +68,11 @@ class Load:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def made(self) -> int:
+        """How many messages have been made."""
+        return self._next
+
     def keep_busy(self) -> None:
         """Let so many messages be made that there is always one under way."""
         self.quota = self._next + AHEAD

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from tests.chaos import disk, files, kill, power
-from tests.chaos.verdict import ZERO, Run
+from tests.chaos import clock, disk, files, inject, kill, power, races, stops
+from tests.chaos.verdict import EACH_CASE, ZERO, Goal, Run
+
+ONE_ALIVE = Goal(
+    "1, which answers, and all others said why",
+    lambda found: (
+        found.number == 1 and found.more["answers"] == 1 and found.more["polite"] == found.cases - 1
+    ),
+)
 
 RUNS: tuple[Run, ...] = (
     Run(
@@ -41,6 +48,78 @@ RUNS: tuple[Run, ...] = (
         full=20,
         twins=("blind-commit",),
         twin_cases=1,
+    ),
+    Run(
+        name="inject",
+        measure=inject.measure,
+        goal=ZERO,
+        cases=40,
+        full=120,
+        twins=("blind-commit",),
+        twin_cases=12,
+    ),
+    Run(
+        name="clock",
+        measure=clock.leaps,
+        goal=ZERO,
+        cases=9,
+        full=54,
+        twins=("follow-clock",),
+        twin_cases=5,
+    ),
+    Run(
+        name="suspend",
+        measure=clock.suspend,
+        goal=ZERO,
+        cases=2,
+        full=10,
+        twins=("follow-clock",),
+        twin_cases=1,
+    ),
+    Run(
+        name="last-slot",
+        measure=races.last_slot,
+        goal=EACH_CASE,
+        cases=50,
+        full=200,
+        twins=("naive-cap",),
+        twin_cases=3,
+    ),
+    Run(
+        name="idempotency",
+        measure=races.idempotency,
+        goal=ZERO,
+        cases=20,
+        full=100,
+        twins=("no-idempotency",),
+        twin_cases=2,
+    ),
+    Run(
+        name="starts",
+        measure=races.starts,
+        goal=ONE_ALIVE,
+        cases=50,
+        full=50,
+        twins=("no-lock",),
+        twin_cases=20,
+    ),
+    Run(
+        name="pauses",
+        measure=stops.pauses,
+        goal=ZERO,
+        cases=10_000,
+        full=100_000,
+        twins=("no-pause",),
+        twin_cases=200,
+    ),
+    Run(
+        name="suppressions",
+        measure=stops.suppressions,
+        goal=ZERO,
+        cases=2_000,
+        full=20_000,
+        twins=("no-suppression",),
+        twin_cases=200,
     ),
     Run(name="files", measure=files.measure, goal=ZERO, cases=30, full=30, twins=("wide-files",)),
 )
