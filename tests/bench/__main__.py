@@ -32,7 +32,7 @@ from tests.bench.figures import FULL, GOALS, QUICK, Report, Scale, say
 from tests.bench.governor import measure_governor
 from tests.bench.growth import measure_growth
 from tests.bench.ledger import measure_ledger
-from tests.bench.processes import Unfit
+from tests.bench.processes import Unfit, check_disk
 
 AGAINST_POSTFIX: dict[Callable[[Sides, Scale], Report], tuple[str, ...]] = {
     measure_delivery: (
@@ -82,6 +82,8 @@ def main() -> int:
     if load > _QUIET_LOAD:
         say(f"the load is {load:.1f}: something else runs here, and the figures will show it")
     try:
+        if not arguments.quick:
+            check_disk(arguments.folder)
         total = _measure(
             set(arguments.only or names), QUICK if arguments.quick else FULL, arguments.folder
         )

@@ -17,7 +17,7 @@ from tests.bench.figures import Report, Scale, middle, say, short, spread
 from tests.bench.load import Order, Source, send
 from tests.bench.ours import Book, Ours, check_durable, in_hours, ours
 from tests.bench.peers import Postfix, Sink, postfix, sink
-from tests.bench.processes import Unfit, check_disk, counting_syncs, pss_mib, settle
+from tests.bench.processes import Unfit, counting_syncs, pss_mib, settle
 
 _WITHIN_S = 300.0
 _BATCH = 1_000
@@ -50,7 +50,6 @@ class Sides:
 @contextmanager
 def sides(folder: Path, scale: Scale) -> Iterator[Sides]:
     """Both sides, warm. Refuses when one of them would not be durable."""
-    check_disk(folder)
     check_durable(folder)
     with ExitStack() as stack:
         postfix_sink = stack.enter_context(sink(folder / "sink-postfix"))

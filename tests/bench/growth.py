@@ -14,7 +14,7 @@ from tests.bench.filled import fill_waiting
 from tests.bench.load import send
 from tests.bench.ours import Book, Ours, check_durable, in_hours, policy_of, start
 from tests.bench.peers import Sink, sink
-from tests.bench.processes import check_disk, peak_mib, pss_mib, rss_mib
+from tests.bench.processes import peak_mib, pss_mib, rss_mib
 from tests.fakes.process_daemon import Daemon, daemon
 
 _WORKSPACES = 20
@@ -24,7 +24,6 @@ _SENDERS = 100
 
 def measure_growth(folder: Path, scale: Scale) -> Report:
     """Start-up and memory with the messages waiting, and both rates against an empty store."""
-    check_disk(folder)
     check_durable(folder)
     report = Report()
     with ExitStack() as stack:

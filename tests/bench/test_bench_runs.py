@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from mailplaned.store import database
 from tests.bench.__main__ import AGAINST_POSTFIX, ALONE
 from tests.bench.figures import GOALS
+from tests.bench.ours import check_durable
+from tests.bench.processes import Unfit
 
 _ROOT = Path(__file__).parents[2]
 _PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin"
@@ -53,3 +56,13 @@ def test_the_bench_prints_one_json_object_with_the_goals_keys(
 def test_every_goal_is_measured_by_something() -> None:
     keys = [key for found in (*AGAINST_POSTFIX.values(), *ALONE.values()) for key in found]
     assert sorted(keys) == sorted([*GOALS, *_SUPPORTING_ONLY])
+
+
+def test_a_store_that_syncs_less_than_full_is_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_durable(tmp_path)
+    weaker = database._WRITER.replace("synchronous = FULL", "synchronous = NORMAL")
+    monkeypatch.setattr(database, "_WRITER", weaker)
+    with pytest.raises(Unfit, match="less durable"):
+        check_durable(tmp_path)
