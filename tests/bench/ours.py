@@ -25,7 +25,7 @@ _FULL = 2
 _KEY = "bench-dkim"
 _SIGNED = "signed"
 _SUPPRESSED = 20
-_START_S = 300.0
+_START_S = 600.0
 
 
 def caps(limit: int) -> str:
