@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailplaned.domain.caps import NEVER_US, Rule, Share, Spacing
+from mailplaned.domain.caps import NEVER_US, Rule, Share
 from mailplaned.domain.ledger import HAND_OFF_GUARD_US, Track
+from mailplaned.domain.pace import Spacing
 from mailplaned.domain.policy import Cap, Pace, Ramp
 from mailplaned.domain.windows import (
     DAY_US,

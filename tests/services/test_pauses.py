@@ -171,6 +171,13 @@ def test_after_a_pause_everything_goes_again_in_its_order(database: sqlite3.Conn
     assert {event.detail["cause"] for event in moved} == {"resumed"}
 
 
+def replan_all(tx: SqlTransaction) -> None:
+    """Give all of Ana's messages new slots."""
+    at = Replan()
+    while not at.done:
+        at = replan(tx, ANA, "book", at)
+
+
 def test_a_lowered_cap_moves_what_waits_and_a_lost_mailbox_holds_it(
     database: sqlite3.Connection,
 ) -> None:
@@ -179,16 +186,16 @@ def test_a_lowered_cap_moves_what_waits_and_a_lost_mailbox_holds_it(
         put_in(tx)
     changed = adopt(tx, small_book(Cap(limit=2, per=Per.DAY)))
     assert changed == [ANA]
-    assert replan(tx, ANA, "book", Replan()).done
+    replan_all(tx)
     slots = sorted(message.slot_us or 0 for message in messages(tx))
     assert slots[1] == EPOCH_US
     assert slots[2] >= EPOCH_US + DAY_US
     left = {BEN: small_book().workspaces["acme"].mailboxes[BEN]}
     assert ANA in adopt(tx, small_book(mailboxes=left, paths={}))
-    assert replan(tx, ANA, "book", Replan()).done
+    replan_all(tx)
     assert {message.state for message in messages(tx)} == {State.HELD}
     assert adopt(tx, small_book()) == [ANA]
-    assert replan(tx, ANA, "book", Replan()).done
+    replan_all(tx)
     assert State.HELD not in {message.state for message in messages(tx)}
 
 

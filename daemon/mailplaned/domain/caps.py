@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
 
+from mailplaned.domain.governed_time import Frame
 from mailplaned.domain.ledger import HAND_OFF_GUARD_US, Track
-from mailplaned.domain.policy import Cap, Pace, Ramp
+from mailplaned.domain.policy import Cap, Ramp
 from mailplaned.domain.windows import (
     LENGTH_US,
     Kind,
@@ -57,6 +58,8 @@ class Rule:
     __slots__ = (
         "_day",
         "_floor",
+        "_frame",
+        "_gone",
         "_last_window",
         "_length_us",
         "cap",
@@ -76,6 +79,7 @@ class Rule:
         zone: ZoneInfo,
         ramp: Ramp | None = None,
         shares: tuple[Share, ...] = (),
+        frame: Frame | None = None,
     ) -> None:
         self.scope = scope
         self.cap = cap
@@ -85,7 +89,10 @@ class Rule:
         self.shares = shares
         self._length_us = LENGTH_US[cap.per]
         self._day: tuple[int, int, int] = (0, 0, 0)
-        self._last_window = (0, 0)
+        self._frame = frame or Frame()
+        self._last_window = (0, 0, 0)
+        self._gone = (-1, 0, 0)
+        """At the ledger's version, so many of the spent units had left the window by that time."""
         self._floor = (-1, 0)
         """Nothing fits before the second, as long as the ledger's version is the first."""
 
@@ -93,22 +100,27 @@ class Rule:
 
     def has_room(self, units: int, workload: str, now_us: int) -> bool:
         """Whether an attempt may begin now: spent, under way and these units are within the cap."""
-        used = self.track.spent_since(self._since(now_us))
-        return used + units <= self._limit_for(workload, now_us, waiting=False, now_us=now_us)
-
-    def has_slack(self, units: int, workload: str, now_us: int) -> bool:
-        """Whether there is room now even if all that wait went at once: then no slot can suffer."""
-        load = self.track.spent_since(self._since(now_us)) + len(self.track.planned)
         limit = self.limit_at(now_us)
-        for share in self.shares:
-            if share.workload != workload:
-                limit -= share.units
-        return load + units <= limit
+        if self.shares:
+            limit = self._limit_for(workload, now_us, waiting=False, now_us=now_us)
+        return self._spent(now_us) + units <= limit
+
+    def slack(self, now_us: int) -> int:
+        """How many units have room now even if all that wait went at once: no slot can suffer.
+
+        What is kept for the shares of other workloads is not taken off.
+        """
+        return self.limit_at(now_us) - self._spent(now_us) - len(self.track.planned)
+
+    def kept_from(self, workload: str) -> int:
+        """Units that the shares of other workloads keep from this one, at the most."""
+        return sum(share.units for share in self.shares if share.workload != workload)
 
     def limit_at(self, at_us: int) -> int:
         """The limit in force at a time: the cap, or what the ramp allows that day if less."""
         if self.ramp is None:
             return self.cap.limit
+        at_us += min(0, self._frame.shift_us)  # of two days that it may be, the ramp's lower one
         start, end, limit = self._day
         if not start <= at_us < end:
             start, end = calendar_window(at_us, Per.DAY, self.zone)
@@ -143,7 +155,7 @@ class Rule:
 
         `NEVER_US` when the cap is too small for them for good.
         """
-        if self.has_slack(units, workload, now_us):
+        if self.slack(now_us) >= units + self.kept_from(workload):
             return at_us
         version, floor_us = self._floor
         if version != self.track.version:
@@ -171,8 +183,9 @@ class Rule:
         self, excess: int, units: int, workload: str, at_us: int, now_us: int
     ) -> int:
         """The next time at which `excess` units have left the window, or the limit has grown."""
-        kept = sum(share.units for share in self.shares if share.workload != workload)
-        least = units + kept  # an empty window has to hold what others keep, too
+        least = units + self.kept_from(
+            workload
+        )  # an empty window has to hold what others keep, too
         if self.cap.kind is Kind.CALENDAR:
             released_us = self._window(at_us)[1]
             if least > self.limit_at(released_us):
@@ -249,11 +262,38 @@ class Rule:
         return self._window(at_us)[0] - 1
 
     def _window(self, at_us: int) -> tuple[int, int]:
-        """The calendar window around a time; the last one is remembered, for it is asked again."""
-        start, end = self._last_window
-        if not start <= at_us < end:
-            self._last_window = calendar_window(at_us, self.cap.per, self.zone)
-        return self._last_window
+        """The calendar window around a time; the last one is remembered, for it is asked again.
+
+        While the wall clock is apart from governor time it is both windows: the cap holds in each.
+        """
+        start, end, shift_us = self._last_window
+        if not start <= at_us < end or shift_us != self._frame.shift_us:
+            shift_us = self._frame.shift_us
+            start, end = calendar_window(at_us, self.cap.per, self.zone)
+            if shift_us:
+                other = calendar_window(at_us + shift_us, self.cap.per, self.zone)
+                start, end = min(start, other[0] - shift_us), max(end, other[1] - shift_us)
+                return start, end  # not remembered: these overlap
+            self._last_window = (start, end, shift_us)
+        return start, end
+
+    def _spent(self, now_us: int) -> int:
+        """Units in the window that ends now, and those under way. Time goes on, so it is quick."""
+        track = self.track
+        ended = track.ended
+        if self.cap.kind is Kind.ROLLING:
+            since = now_us - self._length_us
+        else:
+            since = self._window(now_us)[0] - 1
+        version, gone, last_since = self._gone
+        if version != track.version or since < last_since:
+            gone = bisect_right(ended, since)
+        else:
+            count = len(ended)
+            while gone < count and ended[gone] <= since:
+                gone += 1
+        self._gone = (track.version, gone, since)
+        return len(ended) - gone + track.open
 
     def _counted(self, track: Track, at_us: int, now_us: int) -> int:
         """Units in the window of a future attempt, with those that wait."""
@@ -295,47 +335,3 @@ class Rule:
 
     def _local_day(self, at_us: int) -> date:
         return to_datetime(at_us, self.zone).date()
-
-
-class Spacing:
-    """The pace of one mailbox: slots at least a gap apart. It moves slots, it refuses none."""
-
-    __slots__ = ("_floor", "last_us", "pace", "track")
-
-    def __init__(self, pace: Pace, track: Track) -> None:
-        self.pace = pace
-        self.track = track
-        self.last_us = -NEVER_US
-        """When the last attempt began."""
-        self._floor = (-1, 0)
-
-    def gap_after(self, slot_us: int) -> int:
-        """The gap after a slot.
-
-        The jitter is a fixed function of the slot, so that a preflight and the submission after it
-        see the same future.
-        """
-        if not self.pace.jitter_us:
-            return self.pace.min_gap_us
-        scattered = (slot_us * 0x9E3779B97F4A7C15) >> 13 & 0xFFFF_FFFF_FFFF
-        return self.pace.min_gap_us + scattered % (self.pace.jitter_us + 1)
-
-    def earliest(self, at_us: int, now_us: int) -> int:
-        """The first time from `at_us` on that keeps the gap to the slots around it."""
-        if not self.pace.min_gap_us and not self.pace.jitter_us:
-            return at_us
-        version, floor_us = self._floor
-        if version != self.track.version:
-            floor_us = 0
-        start_us = max(at_us, floor_us, self.last_us + self.gap_after(self.last_us))
-        planned = self.track.planned
-        slot_us = start_us
-        index = bisect_right(planned, slot_us)
-        if index:
-            slot_us = max(slot_us, planned[index - 1] + self.gap_after(planned[index - 1]))
-        while index < len(planned) and planned[index] < slot_us + self.gap_after(slot_us):
-            slot_us = max(slot_us, planned[index] + self.gap_after(planned[index]))
-            index += 1
-        if at_us <= max(floor_us, now_us):
-            self._floor = (self.track.version, slot_us)
-        return slot_us

@@ -1,8 +1,9 @@
-"""Governor time: never goes back, and does not believe a clock that leaps.
+"""Governor time: elapsed time, which no setting of a clock can shorten or stretch.
 
-Windows are about elapsed time, and the host's wall clock can be set. While the host is up, the
-boot clock says how much time has really passed; the wall clock may only slow-steer it. So a clock
-set back opens no window twice, and a clock set forward opens none early.
+Rolling windows are about elapsed time, and the host's wall clock can be set. While the host is up
+the boot clock says how much time has really passed, so governor time goes by it alone: a clock set
+back stops nothing, and one set forward opens no window early. Calendar windows are about the wall
+clock as well; the `Frame` tells how far the two are apart, so that a cap can hold in both.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ from dataclasses import dataclass
 from mailplaned.domain.windows import SECOND_US
 
 TOLERANCE_US = 60 * SECOND_US
-"""The most that the wall clock may run ahead of elapsed time and still be followed."""
+"""How far the wall clock may be ahead before a person is told."""
+
+
+class Frame:
+    """How far the wall clock is from governor time, in whole seconds, as microseconds."""
+
+    __slots__ = ("shift_us",)
+
+    def __init__(self) -> None:
+        self.shift_us = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +44,21 @@ class GovernedTime:
         else:  # another run of the host: nothing says how long it was down but the wall clock
             last_us = anchor.governed_us if anchor is not None else 0
             self._governed_us, self._boot_us = max(wall_us, last_us), boot_us
+        self.frame = Frame()
         self.ahead_us = 0
-        """How far the wall clock is ahead beyond belief, at the last reading; 0 when believed."""
+        """How far the wall clock is ahead beyond belief, at the last reading; 0 when it is not."""
         self.read(wall_us=wall_us, boot_us=boot_us)
 
     def read(self, *, wall_us: int, boot_us: int) -> int:
         """Governor time now, in microseconds since the epoch."""
-        expected_us = self._governed_us + max(0, boot_us - self._boot_us)
-        ahead_us = wall_us - expected_us
-        if 0 <= ahead_us <= TOLERANCE_US:
-            expected_us = wall_us
-        self.ahead_us = ahead_us if ahead_us > TOLERANCE_US else 0
-        self._governed_us, self._boot_us = expected_us, max(boot_us, self._boot_us)
-        return expected_us
+        elapsed_us = boot_us - self._boot_us
+        if elapsed_us > 0:
+            self._governed_us += elapsed_us
+            self._boot_us = boot_us
+        shift_us = wall_us - self._governed_us
+        self.ahead_us = shift_us if shift_us > TOLERANCE_US else 0
+        self.frame.shift_us = shift_us // SECOND_US * SECOND_US if abs(shift_us) > SECOND_US else 0
+        return self._governed_us
 
     def believe(self, wall_us: int) -> None:
         """A person confirmed the wall clock: go forward to it, never back."""

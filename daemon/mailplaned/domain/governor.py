@@ -10,13 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mailplaned.domain.caps import NEVER_US, Rule, Share, Spacing, Standing
+from mailplaned.domain.caps import NEVER_US, Rule, Share, Standing
+from mailplaned.domain.governed_time import Frame
 from mailplaned.domain.ledger import Track
+from mailplaned.domain.pace import Spacing
 from mailplaned.domain.policy import Cap, Counts, Mailbox, Policy, Workspace
-from mailplaned.domain.windows import Kind, Per
+from mailplaned.domain.windows import DAY_US, Kind, Per
 
 _UNBOUNDED = 2**40
 """The limit of the cap that carries a ramp where no day cap is set."""
+
+_FOOTPRINTS_KEPT = 20_000
+"""Demands whose ledgers and rules are remembered; most are seen again and again."""
+
+_DOMAINS_KEPT = 5_000
+"""Recipient domains whose ledgers are kept before it is asked which are idle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,36 +42,45 @@ class Demand:
 class Plan:
     """When a message can go. `slot_us` is `NEVER_US` when no window will ever have room.
 
-    `binding` is the rule that decided: the one that moved the slot last, or, when it can go now,
-    the one with the least room left. None when no cap applies.
+    `binding` is the rule that decided: the one that moved the slot last, or, when none did, the one
+    with the least room left. None when no cap applies.
     """
 
     slot_us: int
-    binding: Standing | None
+    binding: Rule | None
     moved_by_cap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Footprint:
-    """What a demand touches: ledgers to charge and rules to ask, with units."""
+    """What a demand touches: ledgers to charge, and rules to ask, with the units it takes there.
+
+    The third of a rule's entry is what other workloads' shares keep from it.
+    """
 
     tracks: tuple[tuple[Track, int], ...]
-    rules: tuple[tuple[Rule, int], ...]
+    rules: tuple[tuple[Rule, int, int], ...]
     spacing: Spacing
     workload: str
 
 
 class Governor:
-    """Every ledger and every cap of one policy. Mutable, and owned by one thread."""
+    """Every ledger and every cap of one policy. Mutable, and owned by one thread.
 
-    def __init__(self, policy: Policy) -> None:
+    `frame` tells how far the wall clock is from governor time; its owner keeps it up to date.
+    """
+
+    def __init__(self, policy: Policy, frame: Frame | None = None) -> None:
+        self._frame = frame or Frame()
         self._tracks: dict[tuple[str, Counts], Track] = {}
         self._fixed: dict[str, tuple[Rule, ...]] = {}
         self._shared: dict[str, tuple[tuple[str, Track], ...]] = {}
-        self._domain_rules: dict[str, Rule] = {}
+        self._wide_rules: dict[tuple[str, Cap], Rule] = {}
         self._domain_caps: dict[tuple[str, str], tuple[Workspace, Cap]] = {}
+        self._domain_rules: dict[str, Rule] = {}
+        self._domains_bound = _DOMAINS_KEPT
         self._spacings: dict[str, Spacing] = {}
-        self._cache: dict[tuple[str, str, int], _Footprint] = {}
+        self._cache: dict[Demand, _Footprint] = {}
         self._workspace_of: dict[str, str] = {}
         for workspace in policy.workspaces.values():
             self._bind(workspace)
@@ -76,24 +93,33 @@ class Governor:
 
     def plan(self, demand: Demand, earliest_us: int, now_us: int) -> Plan:
         """The first slot from `earliest_us` on that every cap and every waiting slot allows."""
+        self._drop_idle_domains(now_us)
         footprint = self._footprint(demand)
         slot_us = max(earliest_us, now_us)
-        binding: Rule | None = None
-        moved = True
+        least: Rule | None = None
+        least_room = NEVER_US
+        for rule, units, kept in footprint.rules:
+            room = rule.slack(now_us) - units - kept
+            if room < 0:
+                return self._search(footprint, rule, slot_us, now_us)
+            if room < least_room:
+                least, least_room = rule, room
+        return Plan(slot_us=footprint.spacing.earliest(slot_us, now_us), binding=least)
+
+    def _search(self, footprint: _Footprint, tight: Rule, slot_us: int, now_us: int) -> Plan:
+        """The plan where a rule is too tight for all that wait to go at once."""
+        binding, moved_by_cap, moved = tight, False, True
         while moved and slot_us < NEVER_US:
             moved = False
-            for rule, units in footprint.rules:
+            for rule, units, _ in footprint.rules:
                 at_us = rule.earliest(units, footprint.workload, slot_us, now_us)
                 if at_us > slot_us:
-                    slot_us, binding, moved = at_us, rule, True
+                    slot_us, binding, moved_by_cap, moved = at_us, rule, True, True
             if slot_us < NEVER_US:
                 at_us = footprint.spacing.earliest(slot_us, now_us)
                 if at_us > slot_us:
                     slot_us, moved = at_us, True
-        if binding is not None:
-            return Plan(slot_us=slot_us, binding=binding.standing(now_us), moved_by_cap=True)
-        standings = [rule.standing(now_us) for rule, _ in footprint.rules]
-        return Plan(slot_us=slot_us, binding=min(standings, key=_room, default=None))
+        return Plan(slot_us=slot_us, binding=binding, moved_by_cap=moved_by_cap)
 
     def refusal(self, demand: Demand, now_us: int) -> Standing | None:
         """The cap that forbids an attempt right now, None when all have room.
@@ -101,7 +127,7 @@ class Governor:
         Only what was spent or is under way counts: the caller's own slot is among the waiting ones.
         """
         footprint = self._footprint(demand)
-        for rule, units in footprint.rules:
+        for rule, units, _ in footprint.rules:
             if not rule.has_room(units, footprint.workload, now_us):
                 return rule.standing(now_us)
         return None
@@ -151,7 +177,7 @@ class Governor:
     def differences(self, other: Governor, now_us: int) -> list[str]:
         """Where two images of the ledger differ, in words. Units too old to count are left out."""
         found = []
-        since = now_us - 8 * 24 * 3_600_000_000
+        since = now_us - 8 * DAY_US
         for key in sorted({*self._tracks, *other._tracks}):
             mine = self._tracks.get(key, Track())
             theirs = other._tracks.get(key, Track())
@@ -212,6 +238,7 @@ class Governor:
                 zone=workspace.zone,
                 ramp=mailbox.ramp if daily else None,
                 shares=shares if daily else (),
+                frame=self._frame,
             )
         account = workspace.accounts[mailbox.account]
         domain = workspace.domains[mailbox.domain]
@@ -224,11 +251,14 @@ class Governor:
                 yield self._wide_rule(scope, cap, workspace)
 
     def _wide_rule(self, scope: str, cap: Cap, workspace: Workspace) -> Rule:
-        key = f"{scope} {cap.limit} {cap.per} {cap.kind} {cap.counts}"
-        rule = self._domain_rules.get(key)
+        rule = self._wide_rules.get((scope, cap))
         if rule is None:
-            rule = self._domain_rules[key] = Rule(
-                scope=scope, cap=cap, track=self._track(scope, cap.counts), zone=workspace.zone
+            rule = self._wide_rules[scope, cap] = Rule(
+                scope=scope,
+                cap=cap,
+                track=self._track(scope, cap.counts),
+                zone=workspace.zone,
+                frame=self._frame,
             )
         return rule
 
@@ -239,37 +269,59 @@ class Governor:
         return track
 
     def _footprint(self, demand: Demand) -> _Footprint:
-        key = (demand.mailbox, demand.workload, demand.recipients)
-        footprint = self._cache.get(key)
+        footprint = self._cache.get(demand)
         if footprint is None:
-            footprint = self._cache[key] = self._fixed_footprint(demand)
+            if len(self._cache) >= _FOOTPRINTS_KEPT:
+                self._cache.clear()
+            footprint = self._cache[demand] = self._make_footprint(demand)
+        return footprint
+
+    def _make_footprint(self, demand: Demand) -> _Footprint:
+        footprint = self._fixed_footprint(demand)
         limited = self._domain_caps.get((self._workspace_of[demand.mailbox], demand.workload))
         if limited is None:
             return footprint
         workspace, cap = limited
-        more = [
-            (
-                self._wide_rule(
-                    f"recipient_domain:{workspace.name}/{demand.workload}/{name}", cap, workspace
-                ),
-                count if cap.counts is Counts.RECIPIENTS else 1,
-            )
-            for name, count in demand.domains
-        ]
+        more = []
+        for name, count in demand.domains:
+            scope = f"recipient_domain:{workspace.name}/{demand.workload}/{name}"
+            rule = self._domain_rules.get(scope)
+            if rule is None:
+                rule = self._domain_rules[scope] = Rule(
+                    scope=scope,
+                    cap=cap,
+                    track=self._track(scope, cap.counts),
+                    zone=workspace.zone,
+                    frame=self._frame,
+                )
+            more.append((rule, count if cap.counts is Counts.RECIPIENTS else 1))
         return _Footprint(
             footprint.tracks + tuple((rule.track, units) for rule, units in more),
-            footprint.rules + tuple(more),
+            footprint.rules + tuple((rule, units, 0) for rule, units in more),
             footprint.spacing,
             footprint.workload,
         )
 
+    def _drop_idle_domains(self, now_us: int) -> None:
+        """Forget recipient domains that nothing is charged to any more, once there are many."""
+        if len(self._domain_rules) <= self._domains_bound:
+            return
+        for scope, rule in list(self._domain_rules.items()):
+            if rule.track.idle_since(now_us - 8 * DAY_US):
+                del self._domain_rules[scope], self._tracks[scope, rule.cap.counts]
+        self._cache.clear()
+        self._domains_bound = max(_DOMAINS_KEPT, 2 * len(self._domain_rules))
+
     def _fixed_footprint(self, demand: Demand) -> _Footprint:
         units = {Counts.MESSAGES: 1, Counts.RECIPIENTS: demand.recipients}
-        rules = tuple((rule, units[rule.cap.counts]) for rule in self._fixed[demand.mailbox])
+        rules = tuple(
+            (rule, units[rule.cap.counts], rule.kept_from(demand.workload))
+            for rule in self._fixed[demand.mailbox]
+        )
         tracks: dict[int, tuple[Track, int]] = {}
         own = self.mailbox_track(demand.mailbox)
         tracks[id(own)] = (own, 1)
-        for rule, count in rules:
+        for rule, count, _ in rules:
             tracks[id(rule.track)] = (rule.track, count)
         for name, track in self._shared[demand.mailbox]:
             if name == demand.workload:
@@ -277,10 +329,6 @@ class Governor:
         return _Footprint(
             tuple(tracks.values()), rules, self._spacings[demand.mailbox], demand.workload
         )
-
-
-def _room(standing: Standing) -> int:
-    return standing.remaining
 
 
 def _daily_messages(cap: Cap) -> bool:

@@ -34,7 +34,8 @@ class Track:
         self.unknown: list[int] = []
         """Ends of the spent units whose outcome is unknown; each is in `ended` too."""
         self.version = 0
-        """Grows whenever units are taken away, so that what was full may no longer be."""
+        """Grows whenever units are taken away, so that what was full may no longer be, and
+        whenever spent ones change their places."""
 
     def plan(self, slot_us: int, units: int) -> None:
         """Let `units` wait for a slot."""
@@ -56,6 +57,8 @@ class Track:
         """End an attempt of `units`: `spent` of them stay charged, the others are given back."""
         self.open -= units
         assert self.open >= 0, "ended an attempt that had not begun"
+        if spent and self.ended and ended_us < self.ended[-1]:
+            self.version += 1
         for _ in range(spent):
             insort(self.ended, ended_us)
             if unknown:
@@ -64,6 +67,7 @@ class Track:
             self.version += 1
         if len(self.ended) > _PRUNE_AT and self.ended[_PRUNE_AT // 2] < ended_us - 2 * WEEK_US:
             del self.ended[: bisect_left(self.ended, ended_us - 2 * WEEK_US)]
+            self.version += 1
 
     def settle(self, ended_us: int, units: int, *, keep: bool) -> None:
         """Resolve `units` that were unknown: keep them spent, or give them back."""
@@ -80,6 +84,10 @@ class Track:
     def spent_since(self, since_us: int) -> int:
         """Units spent after `since_us`, with those under way."""
         return len(self.ended) - bisect_right(self.ended, since_us) + self.open
+
+    def idle_since(self, since_us: int) -> bool:
+        """Whether nothing waits, is under way, or was spent after `since_us`."""
+        return not (self.planned or self.open or (self.ended and self.ended[-1] > since_us))
 
     def unknown_since(self, since_us: int) -> int:
         """Units spent after `since_us` whose outcome is unknown."""

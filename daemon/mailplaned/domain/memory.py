@@ -19,7 +19,12 @@ class Memory:
     def __init__(self, policy: Policy, time: GovernedTime) -> None:
         self.policy = policy
         self.time = time
-        self.governor = Governor(policy)
+        self.governor = Governor(policy, time.frame)
+        self._mailboxes = {
+            mailbox.address: mailbox
+            for workspace in policy.workspaces.values()
+            for mailbox in workspace.mailboxes.values()
+        }
         self.pauses: dict[tuple[ScopeKind, str], list[Pause]] = defaultdict(list)
         self.held: Counter[str] = Counter()
         """Messages in state `held`, by mailbox; they have no slot."""
@@ -44,7 +49,7 @@ class Memory:
 
     def mailbox(self, address: str) -> Mailbox | None:
         """The mailbox of that address, None when the book has none."""
-        return self.policy.mailbox(address)
+        return self._mailboxes.get(address)
 
     def active_pauses(self, mailbox: Mailbox, path: str | None = None) -> list[Pause]:
         """Every pause that stops this mailbox, on this path if one is given; the widest first."""

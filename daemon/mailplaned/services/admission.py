@@ -31,6 +31,9 @@ def preflight(tx: Transaction, caller: Caller, submission: Submission) -> Admitt
     workspace = _identify(tx, caller, submission)
     if isinstance(workspace, Refused):
         return workspace
+    replayed = _replay(tx, workspace.name, submission)
+    if replayed is not None:
+        return replayed
     choice = choose(tx, workspace, submission)
     if isinstance(choice, Refused):
         return choice

@@ -141,7 +141,7 @@ def _best(
             )
             if pauses:
                 held = held or choice
-            elif best is None or _rank(choice) < _rank(best):
+            elif best is None or _rank(choice, tx.now_us) < _rank(best, tx.now_us):
                 best = choice
         if best is not None and best.plan is not None and best.plan.slot_us <= earliest_us:
             break
@@ -150,11 +150,11 @@ def _best(
     return chosen
 
 
-def _rank(choice: Choice) -> tuple[int, int]:
+def _rank(choice: Choice, now_us: int) -> tuple[int, int]:
     """Earlier is better; among equals, more room."""
     assert choice.plan is not None
     binding = choice.plan.binding
-    return choice.plan.slot_us, -(binding.remaining if binding else NEVER_US)
+    return choice.plan.slot_us, -(binding.slack(now_us) if binding else NEVER_US)
 
 
 def _allowed(
@@ -173,11 +173,11 @@ def _allowed(
             detail=f"{address} is paused: {choice.pause.reason}",
             decision=decision(tx, choice, "refuse", counted=0),
         )
-    slot_us, binding = choice.plan.slot_us, choice.plan.binding
+    plan, slot_us = choice.plan, choice.plan.slot_us
     late = slot_us >= choice.expires_us
-    if not late and (on_cap is OnCap.SCHEDULE or not choice.plan.moved_by_cap):
+    if not late and (on_cap is OnCap.SCHEDULE or not plan.moved_by_cap):
         return choice
-    assert binding is not None or late
+    binding = plan.binding.standing(tx.now_us) if plan.binding and plan.moved_by_cap else None
     return Refused(
         code="cap-reached",
         mailbox=address,
@@ -204,9 +204,10 @@ def decision(tx: Transaction, choice: Choice, verdict: str, *, counted: int) -> 
     """Why, in numbers; `counted` messages of this choice are added to what waits."""
     policy = tx.memory.policy.hash
     reason = choice.pause.reason if choice.pause else None
-    binding = choice.plan.binding if choice.plan else None
-    if binding is None:
+    rule = choice.plan.binding if choice.plan else None
+    if rule is None:
         return Decision(verdict=verdict, policy=policy, reason=reason)
+    binding = rule.standing(tx.now_us)
     units = counted if binding.cap.counts == "messages" else counted * choice.demand.recipients
     return Decision(
         verdict=verdict,

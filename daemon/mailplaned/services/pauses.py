@@ -13,6 +13,9 @@ from mailplaned.domain.records import AuditEntry, Event, Message, Origin, Pause,
 from mailplaned.ports import Random, Transaction
 from mailplaned.services.settling import place, tell
 
+_FIRST = Id(b"")
+"""Before every id."""
+
 REPLAN_CHUNK = 500
 """How many messages one transaction gives new slots."""
 
@@ -138,9 +141,10 @@ def due_to_end(tx: Transaction) -> list[Pause]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replan:
-    """How far a mailbox's replanning has come. `done` when nothing is left."""
+    """How far a mailbox's replanning has come: through its slots, then through what is held."""
 
-    after: tuple[int, Id] = (-1, Id(b""))
+    slots: tuple[int, Id] | None = (-1, _FIRST)
+    held: Id = _FIRST
     since_us: int = 0
     done: bool = False
 
@@ -154,32 +158,33 @@ def replan(tx: Transaction, mailbox: str, cause: str, at: Replan) -> Replan:
     rules = tx.memory.mailbox(mailbox)
     if rules is not None and tx.memory.active_pauses(rules):
         return Replan(done=True)
+    tx.effects.touched.add(mailbox)
     since_us = at.since_us or tx.now_us
-    found = tx.waiting_in_order(mailbox, at.after, REPLAN_CHUNK)
-    after = (found[-1].slot_us or 0, found[-1].id) if found else at.after
-    again = [m for m in found if not at.since_us or m.updated_us < since_us]
-    for message in again:
-        tx.memory.forget(message)
-    for message in again:
-        _place_again(tx, message, cause)
-    if rules is None and len(found) < REPLAN_CHUNK:
+    if at.slots is not None:
+        found = tx.waiting_in_order(mailbox, at.slots, REPLAN_CHUNK)
+        # What has been planned again since the first call may lie ahead: once is enough.
+        _place_all(tx, [m for m in found if not at.since_us or m.updated_us < since_us], cause)
+        more = len(found) == REPLAN_CHUNK
+        slots = (found[-1].slot_us or 0, found[-1].id) if more else None
+        return Replan(slots=slots, since_us=since_us)
+    if rules is None:
         return Replan(done=True)
-    if rules is not None and len(found) < REPLAN_CHUNK:
-        held = [
-            m for m in tx.held(mailbox, REPLAN_CHUNK) if not tx.memory.active_pauses(rules, m.path)
-        ]
-        released = 0
-        for message in held:
-            tx.memory.forget(message)
-            released += _place_again(tx, message, cause)
-        if len(held) < REPLAN_CHUNK or not released:
-            tx.effects.touched.add(mailbox)
-            return Replan(done=True)
-    return Replan(after=after, since_us=since_us)
+    held = tx.held(mailbox, at.held, REPLAN_CHUNK)
+    _place_all(tx, [m for m in held if not tx.memory.active_pauses(rules, m.path)], cause)
+    if len(held) < REPLAN_CHUNK:
+        return Replan(done=True)
+    return Replan(slots=None, held=held[-1].id, since_us=since_us)
 
 
-def _place_again(tx: Transaction, message: Message, cause: str) -> bool:
-    """Whether the message has a slot now."""
+def _place_all(tx: Transaction, messages: list[Message], cause: str) -> None:
+    """All of them leave their slots before the first takes a new one."""
+    for message in messages:
+        tx.memory.forget(message)
+    for message in messages:
+        _place_again(tx, message, cause)
+
+
+def _place_again(tx: Transaction, message: Message, cause: str) -> None:
     state = State.DEFERRED if message.tries else State.SCHEDULED
     earliest_us = max(tx.now_us, message.not_before_us or 0)
     if message.state is State.DEFERRED and message.slot_us is not None:
@@ -190,7 +195,6 @@ def _place_again(tx: Transaction, message: Message, cause: str) -> bool:
     was_us, is_us = message.slot_us, moved.slot_us
     if was_us is None or is_us is None or abs(is_us - was_us) > HAND_OFF_GUARD_US:
         tell(tx, message, "slot_moved", was_us=was_us, slot_us=is_us, cause=cause)
-    return is_us is not None
 
 
 def _note(tx: Transaction, made: Pause, action: str, actor: str, **detail: Any) -> None:

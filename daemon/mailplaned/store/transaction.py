@@ -82,8 +82,8 @@ class SqlTransaction(SqlReader):
             "waiting_in_order", self._scopes.id("mailbox", mailbox), *after, limit
         )
 
-    def held(self, mailbox: str, limit: int) -> list[Message]:
-        return self._messages("held", self._scopes.id("mailbox", mailbox), limit)
+    def held(self, mailbox: str, after: Id, limit: int) -> list[Message]:
+        return self._messages("held", self._scopes.id("mailbox", mailbox), after, limit)
 
     def overdue(self, limit: int) -> list[Message]:
         return self._messages("overdue", self.now_us, limit)

@@ -32,7 +32,7 @@ WHERE mailbox_id = ? AND slot_at IS NOT NULL AND (slot_at, id) > (?, ?)
 ORDER BY slot_at, id LIMIT ?;
 
 -- name: held
-SELECT * FROM messages WHERE mailbox_id = ? AND state = 'held' ORDER BY id LIMIT ?;
+SELECT * FROM messages WHERE mailbox_id = ? AND state = 'held' AND id > ? ORDER BY id LIMIT ?;
 
 -- name: overdue
 SELECT * FROM messages
