@@ -128,6 +128,8 @@ async def accept_clock(request: Request, context: Context) -> Response:
             raise refuse("conflict", "the clock is believed already")
         reason = clean_reason(body.reason)
         tx.memory.time.believe(context.clock.wall_us())
+        for mailbox in tx.memory.mailboxes_in("everything", ""):
+            tx.effects.wake(mailbox.address, 0)  # slots have come that no timer knows of
         tx.add_audit(
             AuditEntry(
                 at_us=tx.now_us,
