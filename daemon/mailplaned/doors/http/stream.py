@@ -36,6 +36,9 @@ SWEEP_TICKS = 20
 BACKLOG_BYTES = 8 * 2**20
 """How far a slow reader may be behind before it is let go."""
 
+ALL_BACKLOG_BYTES = 8 * 2**20
+"""How far all slow readers may be behind together before the slowest are let go."""
+
 READERS = 64
 PAGE = 1_000
 """Rows of each log that are read at a time."""
@@ -58,6 +61,8 @@ class _Subscriber:
     hang_up: Callable[[], None]
     frames: list[bytes] = field(default_factory=list)
     size: int = 0
+    """Bytes that are queued, and those that the connection has not yet got rid of."""
+    leaving: int = 0
     ended: bool = False
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -67,6 +72,11 @@ class _Subscriber:
         if self.workspace is not None and workspace != self.workspace:
             return False
         return self.caller.sees(workspace)
+
+    @property
+    def audience(self) -> object:
+        """What decides about what it may see."""
+        return self.caller.role, self.caller.workspaces, self.workspace
 
     def may_audit(self, workspace: str | None) -> bool:
         return self.wants(workspace) and self.caller.may(Action.READ_AUDIT, workspace)
@@ -81,12 +91,18 @@ class _Subscriber:
     def put(self, frame: bytes) -> None:
         """Queue a frame; on a reader too far behind the daemon hangs up."""
         if not self.ended and self.size + len(frame) > BACKLOG_BYTES:
-            self.frames.clear()
-            self.ended = True
-            self.hang_up()
+            self.drop()
         if not self.ended:
             self.frames.append(frame)
             self.size += len(frame)
+        self.wake.set()
+
+    def drop(self) -> None:
+        """Hang up, and forget what was queued."""
+        self.frames.clear()
+        self.size = 0
+        self.ended = True
+        self.hang_up()
         self.wake.set()
 
     def end(self) -> None:
@@ -96,12 +112,14 @@ class _Subscriber:
 
     async def take(self) -> bytes:
         """What is queued, all of it; nothing when the reader is to go."""
+        self.size -= min(self.leaving, self.size)  # whoever takes more has sent the last
+        self.leaving = 0
         while not self.frames and not self.ended:
             await self.wake.wait()
             self.wake.clear()
         taken = b"".join(self.frames)
         self.frames.clear()
-        self.size = 0
+        self.leaving = len(taken)
         return taken
 
 
@@ -144,8 +162,10 @@ class Stream:
                 continue
             try:
                 async with self._telling:
+                    behind = [reader for reader in self._subscribers if reader.size]
                     await self._tell_changes()
                     await self._tell_logs()
+                    self._shed(behind)
             except StoreFault as fault:  # a disk that can't be read is no reason to stop sending
                 _log.error("stream stalled", action="stream", why=str(fault))
                 self._all_dirty = self._logs_dirty = True
@@ -262,9 +282,13 @@ class Stream:
         events, entries, self._cursors = await self._logs(before, ends)
         if self._cursors != ends:  # more than a tick can tell: the rest comes with the next one
             self._logs_dirty = True
+        told: dict[object, bytes] = {}  # the same bytes for all who may see the same
         for subscriber in list(self._subscribers):
-            if told := _told(subscriber, events, entries, before):
-                subscriber.put(told)
+            audience = subscriber.audience
+            if audience not in told:
+                told[audience] = _told(subscriber, events, entries, before)
+            if told[audience]:
+                subscriber.put(told[audience])
 
     async def _logs(
         self, after: Cursors, ends: Cursors
@@ -284,6 +308,18 @@ class Stream:
             )
 
         return await self._context.store.read(read)
+
+    def _shed(self, behind: list[_Subscriber]) -> None:
+        """Hang up on the slowest of those who were behind before this tick, if all hold too much.
+
+        Who keeps up is never among them, however much one tick has told.
+        """
+        total = sum(reader.size for reader in self._subscribers)
+        for reader in sorted(behind, key=lambda reader: reader.size, reverse=True):
+            if total <= ALL_BACKLOG_BYTES:
+                return
+            total -= reader.size
+            reader.drop()
 
     def _send_all(self, message: wire.StreamMessage) -> None:
         frame = _frame(message, self._cursors)
