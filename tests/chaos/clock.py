@@ -25,6 +25,9 @@ _LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 LEAPS = ("+1h", "-1h", "+3d", "-3d", "+61m", "-25h", "+8d", "-8d", "+0")
 """Read by libfaketime as offsets from the true time."""
 
+AHEAD = frozenset({"+1h", "+3d", "+61m", "+8d"})
+"""Those that have to be told as a finding."""
+
 HOURLY, DAILY = 12, 20
 _SETTLE_S = 1.6
 """Longer than the round of a second in which the daemon looks at what has come due."""
@@ -87,21 +90,22 @@ def leaps(cases: int, twins: Sequence[str]) -> Measured:
                     wrong.append(f"{offset}: a submission was answered {reply.status}")
             time.sleep(_SETTLE_S)
             found = door.get("/v1/health")["findings"]
-            if (
-                any("clock" in words for words in found) != offset.startswith("+")
-                and offset != "+0"
-            ):
+            told = any("clock" in words for words in found)
+            if told != (offset in AHEAD):
                 wrong.append(f"{offset}: its findings are {found}")
         over = _over(the_sink)
         before = the_sink.by_sender()
-        clock.leap("+3d")
-        until(lambda: door.get("/v1/health")["findings"], "a finding", 5)
+        clock.leap("+2d")
+        time.sleep(_SETTLE_S)
         accepted = door.post("/v1/clock/accept", {"reason": "it is that late"})
         if accepted.status != 200 or door.get("/v1/health")["findings"]:
             wrong.append("accepting the clock did not clear the finding")
-        until(lambda: the_sink.by_sender()[ANA] >= before[ANA] + HOURLY, "room again", 20)
-        time.sleep(_SETTLE_S)
+        end = time.monotonic() + 5
+        while the_sink.by_sender()[ANA] < before[ANA] + HOURLY and time.monotonic() < end:
+            time.sleep(0.05)
         after = the_sink.by_sender() - before
+        if after[ANA] < HOURLY:
+            wrong.append("what waited did not go when the clock was accepted")
         over += sum(max(0, after[box] - limit) for box, limit in LIMITS.items())
         differences = door.get("/v1/ledger/verify")["differences"]
     return Measured(
@@ -135,8 +139,10 @@ def suspend(cases: int, twins: Sequence[str]) -> Measured:
             os.kill(made.pid, signal.SIGCONT)
             time.sleep(_SETTLE_S)
             late += the_sink.count() - before
+            for n in range(HOURLY):
+                door.send(to(f"lee+{number}-{n}@there.example", ANA))
+            time.sleep(_SETTLE_S)
             over = _over(the_sink)
-            assert door.post("/v1/messages", to("kim@there.example", ANA)).status == 202
     return Measured(
         number=over + late,
         cases=cases,

@@ -32,7 +32,7 @@ _ANSWERS = 40
 
 
 def measure(cases: int, twins: Sequence[str]) -> Measured:
-    """For N from 1 to 30: each fault in turn at the N-th call, and then a run without fault."""
+    """One of the faults at the N-th call, N from 1 to 30, and each time a run without fault."""
     if shutil.which("strace") is None:
         raise Skipped("not installed: strace")
     at_start = killed = done = 0
@@ -45,8 +45,8 @@ def measure(cases: int, twins: Sequence[str]) -> Measured:
         try:
             for number in range(cases):
                 made.kill()
-                fault = FAULTS[number % len(FAULTS)]
-                inject = f"{fault}:when={number // len(FAULTS) % DEPTH + 1}"
+                fault = FAULTS[(number + number // DEPTH) % len(FAULTS)]
+                inject = f"{fault}:when={number % DEPTH + 1}"
                 call = fault.partition(":")[0]
                 made.prefix = ("strace", "-D", "-f", "-qqq", "-o", "/dev/null", "-e",
                                f"trace={call}", "-e", f"inject={inject}")  # fmt: skip

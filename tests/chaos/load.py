@@ -39,16 +39,16 @@ _PAUSE_S = 0.01
 class Load:
     """Threads that send until `stop`, through all restarts, as fast as `quota` allows."""
 
-    def __init__(self, host: Host, token: str, mailboxes: Sequence[str] = tuple(LIMITS)) -> None:
+    def __init__(self, host: Host, token: str, lanes: Sequence[tuple[str, int]] = LANES) -> None:
         self._host = host
         self._token = token
-        self._mailboxes = mailboxes
+        self._mailboxes = tuple(LIMITS)
         self._lock = threading.Lock()
         self._again: list[dict[str, Any]] = []
         self._next = 0
         self._ending = False
         self._threads = [
-            threading.Thread(target=self._send, args=lane, daemon=True) for lane in LANES
+            threading.Thread(target=self._send, args=lane, daemon=True) for lane in lanes
         ]
         self.answered: dict[str, str] = {}
         """Idempotency key → message id, for what was accepted."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.chaos import clock, disk, files, inject, kill, power, races, stops
-from tests.chaos.verdict import EACH_CASE, ZERO, Goal, Run
+from tests.chaos import clock, consumers, disk, files, inject, kill, power, races, stalls, stops
+from tests.chaos.verdict import EACH_CASE, ZERO, Goal, Run, below
 
 ONE_ALIVE = Goal(
     "1, which answers, and all others said why",
@@ -53,7 +53,7 @@ RUNS: tuple[Run, ...] = (
         name="inject",
         measure=inject.measure,
         goal=ZERO,
-        cases=40,
+        cases=30,
         full=120,
         twins=("blind-commit",),
         twin_cases=12,
@@ -75,6 +75,24 @@ RUNS: tuple[Run, ...] = (
         full=10,
         twins=("follow-clock",),
         twin_cases=1,
+    ),
+    Run(
+        name="stalls",
+        measure=stalls.measure,
+        goal=ZERO,
+        cases=400,
+        full=2_000,
+        twins=("unknown-again",),
+        twin_cases=200,
+    ),
+    Run(
+        name="consumers",
+        measure=consumers.measure,
+        goal=below(50),
+        cases=64,
+        full=64,
+        twins=("no-hang-up",),
+        twin_cases=64,
     ),
     Run(
         name="last-slot",
