@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from mailplaned.domain.governed_time import Anchor
+from mailplaned.domain.governor import Demand
 from mailplaned.domain.ids import Id
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.message import RecipientState, State
@@ -264,11 +265,17 @@ class Transaction(Reader, Protocol):
 
     # What memory is rebuilt from.
     def anchor(self) -> Anchor | None: ...
-    def charges(self, since_us: int) -> Iterator[Attempt]:
-        """Charged attempts that are under way or ended after `since_us`, the oldest end first."""
+    def charges(self, since_us: int) -> Iterator[tuple[Demand, int | None, bool]]:
+        """What is charged: the demand, when its attempt ended, whether its outcome is unknown.
+
+        Those under way first (they have no end), then those that ended after `since_us`, in order.
+        """
         ...
 
-    def all_waiting(self) -> Iterator[Message]: ...
+    def waiting(self) -> Iterator[tuple[Demand, int]]:
+        """What waits, with its slot, in the order of slots for each mailbox."""
+        ...
+
     def held_counts(self) -> dict[str, int]: ...
     def bounces(self, since_us: int) -> Iterator[tuple[str, int]]: ...
     def event_ends(self) -> dict[str, int]: ...

@@ -28,7 +28,7 @@ def test_every_promise_is_kept_through_storms_and_all_comes_to_an_end(seed: int)
 
 def test_the_storms_hold_every_kind_of_misfortune() -> None:
     counts: dict[str, int] = {}
-    for seed in range(31, 33):
+    for seed in (31, 35):
         for what, count in run(seed, days=2).counts.items():
             counts[what] = counts.get(what, 0) + count
     expected = {"kill", "stop", "stopped", "host restarted", "clock jumped", "disk full"}

@@ -10,6 +10,7 @@ import pytest
 from mailplaned.domain import message as message_module
 from mailplaned.domain.governor import Governor
 from mailplaned.domain.memory import Memory
+from mailplaned.domain.message import RecipientState
 from mailplaned.domain.policy import Delivery
 from mailplaned.services import claiming, settling
 from tests.simulation.run import run
@@ -64,9 +65,12 @@ def test_a_suppression_looked_at_only_at_the_door_is_found_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def blind(tx: Any, message: Any) -> list[Any]:
-        return [r for r in tx.recipients(message.id) if r.state.value == "waiting"]
+        return [
+            replace(r, state=RecipientState.SENDING) if r.state is RecipientState.WAITING else r
+            for r in tx.recipients(message.id)
+        ]
 
-    monkeypatch.setattr(claiming, "_not_suppressed", blind)
+    monkeypatch.setattr(claiming, "_try_unsuppressed", blind)
     assert _finds("after the suppression of")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 from enum import Enum
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
@@ -56,7 +57,7 @@ def _clean_table(source: Source, value: Any, type_: type[msgspec.Struct], key: K
     if not isinstance(value, dict):
         source.raw_problem(key, "must be a table", "write [name] or {…}", _told(key, value))
         return _FAULTY
-    known = {info.encode_name: info for info in msgspec.structs.fields(type_)}
+    known = _fields(type_)
     for name in value:
         if name not in known:
             source.raw_problem((*key, name), "unknown key", nearest(name, known))
@@ -72,6 +73,11 @@ def _clean_table(source: Source, value: Any, type_: type[msgspec.Struct], key: K
             source.raw_problem(key, f'"{name}" is missing', f"add {name} = …")
         faulty = faulty or _required(info)
     return _FAULTY if faulty else cleaned
+
+
+@cache
+def _fields(type_: type[msgspec.Struct]) -> dict[str, FieldInfo]:
+    return {info.encode_name: info for info in msgspec.structs.fields(type_)}
 
 
 def _clean_list(source: Source, value: Any, type_: Any, key: Key) -> Any:

@@ -7,6 +7,7 @@ in memory, rebuilt from them at start and checked against them by `differences`.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -173,6 +174,61 @@ class Governor:
         """An unknown attempt that ended then is resolved."""
         for track, units in self._footprint(demand).tracks:
             track.settle(ended_us, units, keep=keep)
+
+    # --- loading ----------------------------------------------------------------------------------
+
+    def load_charges(
+        self,
+        charges: Iterable[tuple[Demand, int | None, bool]],
+        last_us: dict[str, int],
+    ) -> int:
+        """Fill empty ledgers with what is charged, in the order of its end; how much is under way.
+
+        `last_us` is told when the last attempt of each mailbox ended.
+        """
+        under_way = 0
+        known: dict[int, tuple[tuple[Track, int], ...]] = {}
+        for demand, ended_us, unknown in charges:
+            under_way += ended_us is None
+            tracks = known.get(id(demand))
+            if tracks is None:
+                tracks = known[id(demand)] = self._tracks_of(demand)
+            for track, units in tracks:
+                if ended_us is None:
+                    track.open += units
+                elif units == 1 and not unknown:
+                    track.ended.append(ended_us)
+                else:
+                    track.open += units
+                    track.end(ended_us, units, spent=units, unknown=unknown)
+            if ended_us is not None and tracks:
+                last_us[demand.mailbox] = ended_us
+        for mailbox, ended_us in last_us.items():
+            self._spacings[mailbox].last_us = ended_us
+        return under_way
+
+    def load_waiting(self, waiting: Iterable[tuple[Demand, int]]) -> tuple[int, set[str]]:
+        """Fill empty ledgers with what waits: how many, and for which mailboxes nobody knows."""
+        count, orphans = 0, set()
+        known: dict[int, tuple[tuple[Track, int], ...]] = {}
+        filled: dict[int, Track] = {}
+        for demand, slot_us in waiting:
+            count += 1
+            tracks = known.get(id(demand))
+            if tracks is None:
+                tracks = known[id(demand)] = self._tracks_of(demand)
+                filled.update((id(track), track) for track, _ in tracks)
+                if not tracks:
+                    orphans.add(demand.mailbox)
+            for track, units in tracks:
+                for _ in range(units):
+                    track.planned.append(slot_us)
+        for track in filled.values():
+            track.planned = array("q", sorted(track.planned))
+        return count, orphans
+
+    def _tracks_of(self, demand: Demand) -> tuple[tuple[Track, int], ...]:
+        return self._make_footprint(demand).tracks if self.knows(demand.mailbox) else ()
 
     def differences(self, other: Governor, now_us: int) -> list[str]:
         """Where two images of the ledger differ, in words. Units too old to count are left out."""

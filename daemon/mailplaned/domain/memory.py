@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right, insort
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 from mailplaned.domain.governed_time import GovernedTime
 from mailplaned.domain.governor import Demand, Governor
@@ -90,6 +91,15 @@ class Memory:
             or (kind == "mailbox" and mailbox.address == name)
             or (kind == "path" and _on_path(workspace, mailbox.address, name))
         ]
+
+    def load(
+        self,
+        charges: Iterable[tuple[Demand, int | None, bool]],
+        waiting: Iterable[tuple[Demand, int]],
+    ) -> None:
+        """Fill an empty ledger: what is charged, in the order of its end, and what waits."""
+        self.in_flight = self.governor.load_charges(charges, self.last_sent_us)
+        self.waiting, self.orphans = self.governor.load_waiting(waiting)
 
     def wait(self, message: Message) -> None:
         """A message waits for its slot."""

@@ -187,6 +187,12 @@ class Claim:
     mailbox: Mailbox
     account: Account
     domain: SendingDomain
-    addresses: tuple[str, ...]
+    recipients: tuple[Recipient, ...]
+    """All of the message's; those that are tried are in state `sending`."""
     body: bytes
     begun_us: int
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Whom the attempt is for."""
+        return tuple(r.address for r in self.recipients if r.state is RecipientState.SENDING)

@@ -62,7 +62,10 @@ def begin(
     recipients: Sequence[Recipient],
     body: bytes,
 ) -> None:
-    """Charge the attempt that a message in state `sending` is in, and hand it to dispatch."""
+    """Charge the attempt that a message in state `sending` is in, and hand it to dispatch.
+
+    `recipients` are all of its recipients as they stand now.
+    """
     tx.memory.begin(message.demand, tx.now_us)
     tx.begin_attempt(message)
     workspace = tx.memory.policy.workspaces[mailbox.workspace]
@@ -73,7 +76,7 @@ def begin(
             mailbox=mailbox,
             account=workspace.accounts[mailbox.account],
             domain=workspace.domains[mailbox.domain],
-            addresses=tuple(r.address for r in recipients),
+            recipients=tuple(recipients),
             body=body,
             begun_us=tx.now_us,
         )
@@ -124,7 +127,8 @@ def _begin(tx: Transaction, mailbox: Mailbox, message: Message) -> None:
             memory.hold(tx.move(message, State.HELD, reason=pauses[0].reason))
             tell(tx, message, State.HELD, reason=pauses[0].reason)
             return
-    left = _not_suppressed(tx, message)
+    recipients = _try_unsuppressed(tx, message)
+    left = [r for r in recipients if r.state is RecipientState.SENDING]
     if not left:
         memory.forget(message)
         end(tx, message, State.SUPPRESSED, reason="every recipient is suppressed")
@@ -144,21 +148,26 @@ def _begin(tx: Transaction, mailbox: Mailbox, message: Message) -> None:
     tx.set_recipients(message.id, [(r.position, RecipientState.SENDING, None) for r in left])
     body = tx.body(message.id)
     assert body is not None, "a waiting message has a body"
-    begin(tx, mailbox, begun, left, body)
+    begin(tx, mailbox, begun, recipients, body)
 
 
-def _not_suppressed(tx: Transaction, message: Message) -> list[Recipient]:
-    """The recipients that still wait and may be mailed; the suppressed ones are ended."""
-    waiting = [r for r in tx.recipients(message.id) if r.state is RecipientState.WAITING]
-    if not tx.memory.suppressions:
-        return waiting
-    left = []
-    for recipient in waiting:
-        hits = tx.suppressed(message.workspace, [recipient.address])
+def _try_unsuppressed(tx: Transaction, message: Message) -> list[Recipient]:
+    """All recipients, those that wait as they will stand in an attempt: sending, or suppressed.
+
+    The suppressed ones are written down; the others are not yet.
+    """
+    suppressed = tx.memory.suppressions > 0
+    recipients = []
+    for recipient in tx.recipients(message.id):
+        if recipient.state is not RecipientState.WAITING:
+            recipients.append(recipient)
+            continue
+        hits = suppressed and tx.suppressed(message.workspace, [recipient.address])
         if not hits:
-            left.append(recipient)
+            recipients.append(replace(recipient, state=RecipientState.SENDING))
             continue
         words = f"suppressed ({hits[0].origin}: {hits[0].ground})"
         tx.set_recipients(message.id, [(recipient.position, RecipientState.SUPPRESSED, words)])
         tell(tx, message, State.SUPPRESSED, recipient=recipient.address, reason=words)
-    return left
+        recipients.append(replace(recipient, state=RecipientState.SUPPRESSED, reply=words))
+    return recipients

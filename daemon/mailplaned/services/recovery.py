@@ -5,8 +5,7 @@ from __future__ import annotations
 from mailplaned.domain.governed_time import GovernedTime
 from mailplaned.domain.ledger import HAND_OFF_GUARD_US
 from mailplaned.domain.memory import Memory
-from mailplaned.domain.message import lost
-from mailplaned.domain.outcomes import Outcome
+from mailplaned.domain.message import RecipientState, lost
 from mailplaned.domain.policy import Policy
 from mailplaned.domain.windows import WEEK_US
 from mailplaned.ports import Transaction
@@ -19,27 +18,9 @@ _LEDGER_SPAN_US = 8 * WEEK_US // 7
 def rebuild(tx: Transaction, policy: Policy, time: GovernedTime) -> Memory:
     """Memory as the tables say it should be, under a policy."""
     memory = Memory(policy, time)
-    governor = memory.governor
     anchor = tx.anchor()
     since_us = (anchor.governed_us if anchor else 0) - _LEDGER_SPAN_US
-    for attempt in tx.charges(since_us):
-        if attempt.ended_us is None:
-            memory.in_flight += 1
-        if not governor.knows(attempt.mailbox):
-            continue
-        governor.begin(attempt.demand, attempt.begun_us)
-        if attempt.ended_us is not None:
-            governor.end(
-                attempt.demand,
-                attempt.ended_us,
-                charged=True,
-                unknown=attempt.outcome is Outcome.UNKNOWN,
-            )
-            memory.last_sent_us[attempt.mailbox] = attempt.ended_us
-    for message in tx.all_waiting():
-        memory.wait(message)
-        if not governor.knows(message.mailbox):
-            memory.orphans.add(message.mailbox)
+    memory.load(tx.charges(since_us), tx.waiting())
     for mailbox, count in tx.held_counts().items():
         memory.held[mailbox] = count
         memory.waiting += count
@@ -59,9 +40,10 @@ def recover(tx: Transaction) -> int:
     """
     found = tx.sending()
     for message in found:
-        addresses = [r.address for r in tx.recipients(message.id) if r.state.value == "sending"]
+        recipients = tx.recipients(message.id)
+        addresses = [r.address for r in recipients if r.state is RecipientState.SENDING]
         report = lost(addresses, why="the daemon stopped during the attempt")
-        record(tx, message, report, jitter=0.5)
+        record(tx, message, recipients, report, jitter=0.5)
     return len(found)
 
 

@@ -23,8 +23,17 @@ def demand_of(addresses: Sequence[str]) -> tuple[int, Domains]:
     return len(addresses), tuple(sorted(counted.items()))
 
 
-def record(tx: Transaction, message: Message, report: Report, *, jitter: float) -> Settlement:
+def record(
+    tx: Transaction,
+    message: Message,
+    recipients: Sequence[Recipient],
+    report: Report,
+    *,
+    jitter: float,
+) -> Settlement:
     """Write down what became of the attempt that `message` (in state `sending`) is in.
+
+    `recipients` are all of its recipients; nothing changes them while an attempt is under way.
 
     The caller acts on `Settlement.stop`.
     """
@@ -49,7 +58,6 @@ def record(tx: Transaction, message: Message, report: Report, *, jitter: float) 
     if report.reply.text:
         code = f"{report.reply.code} " if report.reply.code else ""
         memory.last_reply[message.mailbox] = code + report.reply.text
-    recipients = tx.recipients(message.id)
     tried = [r for r in recipients if r.state is RecipientState.SENDING]
     changes = [
         (recipient.position, state, words)
@@ -71,7 +79,7 @@ def record(tx: Transaction, message: Message, report: Report, *, jitter: float) 
 def _move_on(
     tx: Transaction,
     message: Message,
-    recipients: list[Recipient],
+    recipients: Sequence[Recipient],
     states: list[RecipientState],
     settlement: Settlement,
     report: Report,

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from typing import Any, cast
 
+from mailplaned.domain.governor import Demand
 from mailplaned.domain.ids import Id
 from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.outcomes import Outcome
@@ -71,6 +72,27 @@ class Scopes:
         if found is None:
             kind, name = self._connection.execute(Q["scope_name"], (id_,)).fetchone()
             found = self._names[id_] = (kind, name)
+        return found
+
+
+class Demands:
+    """Demands from their columns; equal ones are one value, for a start reads very many."""
+
+    def __init__(self, scopes: Scopes) -> None:
+        self._scopes = scopes
+        self._known: dict[tuple[int, str, int, str], Demand] = {}
+
+    def get(self, mailbox_id: int, workload: str, recipients: int, domains: str) -> Demand:
+        """The demand of a message or an attempt."""
+        key = (mailbox_id, workload, recipients, domains)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = Demand(
+                mailbox=self._scopes.name(mailbox_id),
+                workload=workload,
+                recipients=recipients,
+                domains=domains_of(domains),
+            )
         return found
 
 
@@ -151,7 +173,7 @@ def recipient(row: Row) -> Recipient:
 
 
 def attempt(row: Row, scopes: Scopes) -> Attempt:
-    """A row of the queries `attempts` and `charges`."""
+    """A row of the query `attempts`."""
     return Attempt(
         number=row[0],
         mailbox=scopes.name(row[1]),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mailplaned.domain.governed_time import Anchor
+from mailplaned.domain.governor import Demand
 from mailplaned.domain.ids import Id
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.message import RecipientState, State
@@ -281,13 +282,18 @@ class SqlTransaction(SqlReader):
         row = self._db.execute(Q["anchor"]).fetchone()
         return Anchor(governed_us=row[0], boot_us=row[1], boot_id=row[2]) if row else None
 
-    def charges(self, since_us: int) -> Iterator[Attempt]:
-        for row in self._db.execute(Q["charges"], (since_us,)):
-            yield rows.attempt(row, self._scopes)
+    def charges(self, since_us: int) -> Iterator[tuple[Demand, int | None, bool]]:
+        demands = rows.Demands(self._scopes)
+        for mailbox, workload, recipients, domains, ended_us, outcome in self._db.execute(
+            Q["charges"], (since_us,)
+        ):
+            demand = demands.get(mailbox, workload, recipients, domains)
+            yield demand, ended_us, outcome == Outcome.UNKNOWN
 
-    def all_waiting(self) -> Iterator[Message]:
-        for row in self._db.execute(Q["all_waiting"]):
-            yield rows.message(row, self._scopes)
+    def waiting(self) -> Iterator[tuple[Demand, int]]:
+        demands = rows.Demands(self._scopes)
+        for mailbox, workload, recipients, domains, slot_us in self._db.execute(Q["waiting"]):
+            yield demands.get(mailbox, workload, recipients, domains), slot_us
 
     def held_counts(self) -> dict[str, int]:
         found = self._db.execute(Q["held_counts"])
@@ -299,7 +305,7 @@ class SqlTransaction(SqlReader):
 
     def event_ends(self) -> dict[str, int]:
         found = self._db.execute(Q["event_ends"])
-        return {self._scopes.name(workspace): seq for workspace, seq in found}
+        return {self._scopes.name(workspace): seq or 0 for workspace, seq in found}
 
     def suppression_count(self) -> int:
         (count,) = self._db.execute(Q["suppression_count"]).fetchone()

@@ -36,7 +36,8 @@ CREATE TABLE messages (
 ) STRICT, WITHOUT ROWID;
 
 -- The queue of each mailbox, in the order of its slots; nothing else is in this index.
-CREATE INDEX messages_due ON messages (mailbox_id, slot_at, id) WHERE slot_at IS NOT NULL;
+CREATE INDEX messages_due ON messages (mailbox_id, slot_at, id, workload, recipients, domains)
+  WHERE slot_at IS NOT NULL;
 CREATE INDEX messages_held ON messages (mailbox_id, id) WHERE state = 'held';
 CREATE INDEX messages_expiry ON messages (expires_at) WHERE state IN ('queued', 'scheduled', 'deferred', 'held');
 CREATE INDEX messages_open ON messages (state, mailbox_id) WHERE state IN ('sending', 'unknown');
@@ -60,6 +61,7 @@ CREATE TABLE recipients (
   PRIMARY KEY (message_id, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX recipients_address ON recipients (address, message_id);
+CREATE INDEX recipients_bounced ON recipients (updated_at) WHERE state = 'bounced';
 
 -- One try, and the ledger: `charged` attempts count against every cap of their scopes, from
 -- `begun_at` to `ended_at` and a window's length beyond; while `ended_at` is null, always.
@@ -99,6 +101,7 @@ CREATE TABLE events (
   detail       TEXT NOT NULL,
   UNIQUE (workspace_id, seq)
 ) STRICT;
+CREATE INDEX events_of_workspace ON events (workspace_id);
 CREATE INDEX events_of_message ON events (message_id) WHERE message_id IS NOT NULL;
 
 -- Every change that a person, a rule, a provider or a file made.

@@ -16,5 +16,10 @@ SELECT number, mailbox_id, workload, begun_at, ended_at, outcome, charged, recip
 FROM attempts WHERE message_id = ? ORDER BY number;
 
 -- name: charges
-SELECT 0, mailbox_id, workload, begun_at, ended_at, outcome, 1, recipients, domains, NULL, NULL, NULL
-FROM attempts WHERE charged = 1 AND (ended_at > ? OR ended_at IS NULL) ORDER BY ended_at;
+-- Those under way first, then the ended ones by their end, from the index alone.
+SELECT mailbox_id, workload, recipients, domains, ended_at, outcome
+FROM attempts WHERE charged = 1 AND ended_at IS NULL
+UNION ALL
+SELECT mailbox_id, workload, recipients, domains, ended_at, outcome
+FROM attempts WHERE charged = 1 AND ended_at > ?
+ORDER BY ended_at;

@@ -18,7 +18,8 @@ SELECT * FROM events ORDER BY cursor DESC LIMIT ?;
 SELECT * FROM events WHERE workspace_id = ? ORDER BY cursor DESC LIMIT ?;
 
 -- name: event_ends
-SELECT workspace_id, max(seq) FROM events GROUP BY workspace_id;
+SELECT id, (SELECT max(seq) FROM events WHERE workspace_id = scopes.id) FROM scopes
+WHERE kind = 'workspace';
 
 -- name: last_event
 SELECT max(cursor) FROM events;

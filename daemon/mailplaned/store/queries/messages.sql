@@ -40,7 +40,8 @@ WHERE state IN ('queued', 'scheduled', 'deferred', 'held') AND expires_at <= ?
 ORDER BY expires_at LIMIT ?;
 
 -- name: sending
-SELECT * FROM messages WHERE state = 'sending';
+-- The first condition is that of the index.
+SELECT * FROM messages WHERE state IN ('sending', 'unknown') AND state = 'sending';
 
 -- name: move
 -- One guarded step: it changes nothing unless the message is still where the caller saw it.
@@ -52,8 +53,10 @@ WHERE id = ? AND state = ?;
 UPDATE recipients SET state = ?, reply = coalesce(?, reply), updated_at = ?
 WHERE message_id = ? AND position = ?;
 
--- name: all_waiting
-SELECT * FROM messages WHERE slot_at IS NOT NULL;
+-- name: waiting
+-- What waits and what it takes, from the index alone.
+SELECT mailbox_id, workload, recipients, domains, slot_at
+FROM messages WHERE slot_at IS NOT NULL ORDER BY mailbox_id, slot_at;
 
 -- name: held_counts
 SELECT mailbox_id, count(*) FROM messages WHERE state = 'held' GROUP BY mailbox_id;
@@ -67,4 +70,4 @@ SELECT message_id FROM recipients WHERE address = ? AND state = 'sending';
 
 -- name: sending_to_domain
 SELECT r.message_id FROM messages AS m JOIN recipients AS r ON r.message_id = m.id
-WHERE m.state = 'sending' AND r.state = 'sending' AND r.address LIKE '%' || ?;
+WHERE m.state IN ('sending', 'unknown') AND m.state = 'sending' AND r.state = 'sending' AND r.address LIKE '%' || ?;
