@@ -23,6 +23,13 @@ bench: $(VENV)/.dev ## figures of speed and size against Postfix, as JSON (needs
 	@tools/system-packages
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+chaos: $(VENV)/.dev ## real faults and races, each a number (RUNS="kill power" FULL=1 TWINS=1)
+	tools/system-packages
+	FULL=$(FULL) TWINS=$(TWINS) $(BIN)/python -m tests.chaos $(RUNS)
+
+soak: $(VENV)/.dev ## the simulation for hours (ARGS as of python -m tests.simulation)
+	$(BIN)/python -m tests.simulation $(ARGS)
+
 lint: $(VENV)/.dev ## lint, types and import rules only
 	$(BIN)/ruff check . && $(BIN)/lint-imports && $(BIN)/mypy
 

@@ -23,6 +23,7 @@ EXT4_IOC_SHUTDOWN = 0x8004587D
 EXT4_GOING_FLAGS_NOLOGFLUSH = 2
 """linux/fs/ext4/ext4.h."""
 
+_BLOCK = bytes(64 * 1024)
 _PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
@@ -126,12 +127,12 @@ class Ballast:
 
     def fill(self, leave_bytes: int) -> None:
         """Leave that much, or less: others write at the same time."""
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            room = os.fstatvfs(descriptor)
-            size = room.f_bavail * room.f_frsize - leave_bytes
-            while size > 0 and not _allocate(descriptor, size):
-                size -= room.f_frsize
+            while _write(descriptor, _BLOCK):
+                pass
+            size = os.fstat(descriptor).st_size
+            os.ftruncate(descriptor, max(0, size - leave_bytes))
         finally:
             os.close(descriptor)
 
@@ -140,11 +141,11 @@ class Ballast:
         self._path.unlink(missing_ok=True)
 
 
-def _allocate(descriptor: int, size: int) -> bool:
+def _write(descriptor: int, block: bytes) -> bool:
+    """Whether there was room."""
     try:
-        os.posix_fallocate(descriptor, 0, size)
+        return os.write(descriptor, block) > 0
     except OSError as fault:
         if fault.errno == errno.ENOSPC:
             return False
         raise
-    return True

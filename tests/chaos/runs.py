@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from tests.chaos import clock, consumers, disk, files, inject, kill, power, races, stalls, stops
+from tests.chaos import (
+    backlog,
+    clock,
+    consumers,
+    disk,
+    files,
+    inject,
+    intruders,
+    kill,
+    power,
+    races,
+    stalls,
+    stops,
+)
 from tests.chaos.verdict import EACH_CASE, ZERO, Goal, Run, below
 
 ONE_ALIVE = Goal(
@@ -20,7 +33,7 @@ RUNS: tuple[Run, ...] = (
         cases=60,
         full=500,
         twins=("late-commit", "unknown-again", "naive-cap"),
-        twin_cases=12,
+        twin_cases=20,
     ),
     Run(
         name="power",
@@ -138,6 +151,32 @@ RUNS: tuple[Run, ...] = (
         full=20_000,
         twins=("no-suppression",),
         twin_cases=200,
+    ),
+    Run(
+        name="credentials",
+        measure=intruders.credentials,
+        goal=ZERO,
+        cases=1_100,
+        full=1_100,
+        twins=("no-host-check", "no-token-check"),
+    ),
+    Run(
+        name="bombs",
+        measure=intruders.bombs,
+        goal=below(50),
+        cases=5,
+        full=50,
+        twins=("hoard",),
+        twin_cases=3,
+    ),
+    Run(
+        name="backlog",
+        measure=backlog.measure,
+        goal=below(3),
+        cases=100_000,
+        full=1_000_000,
+        twins=("slow-start",),
+        twin_cases=100_000,
     ),
     Run(name="files", measure=files.measure, goal=ZERO, cases=30, full=30, twins=("wide-files",)),
 )
