@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mailplaned.doors.http import openapi
 from mailplaned.doors.http.context import Context, Surface
@@ -22,36 +22,64 @@ from mailplaned.doors.http.stream import Stream
 from mailplaned.ports import StoreFault, StoreFull
 
 _log = structlog.get_logger("http")
+Endpoint = Callable[[Request], Awaitable[Response]]
+
 _CODES = {404: "not-found", 405: "method-not-allowed"}
 
 
 def build(context: Context, stream: Stream, surface: Surface) -> ASGIApp:
     """The application behind one listener."""
-    routes = [
-        StarletteRoute(route.path, _endpoint(route.handler, context), methods=[route.method])
+    endpoints = {
+        (route.method, route.path): _endpoint(route.handler, context)
         for route in ROUTES
         if surface is Surface.OPERATOR or route.shim
-    ]
+    }
     description = openapi.document(surface)
 
     async def describe(request: Request, context: Context) -> Response:
         del request, context
         return reply(description)
 
-    routes.append(StarletteRoute("/openapi.json", _endpoint(describe, context), methods=["GET"]))
+    endpoints["GET", "/openapi.json"] = _endpoint(describe, context)
     if surface is Surface.OPERATOR:
 
         async def follow(request: Request, context: Context) -> Response:
             del context
             return await stream.serve(request)
 
-        routes.append(StarletteRoute("/v1/stream", _endpoint(follow, context), methods=["GET"]))
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
+        endpoints["GET", "/v1/stream"] = _endpoint(follow, context)
+    app = Starlette(
+        routes=[
+            StarletteRoute(path, endpoint, methods=[method])
+            for (method, path), endpoint in endpoints.items()
+        ],
+        exception_handlers={HTTPException: _no_route},
+    )
     app.router.redirect_slashes = False
-    return Guard(app, context, surface)
+    return Guard(_Direct(endpoints, app), context, surface)
 
 
-def _endpoint(handler: Handler, context: Context) -> Callable[[Request], Awaitable[Response]]:
+class _Direct:
+    """Answers a path without parameters at once; Starlette's router takes the others.
+
+    Submissions are such a path, and the router with its middleware is a twentieth of their cost.
+    """
+
+    def __init__(self, endpoints: dict[tuple[str, str], Endpoint], router: ASGIApp) -> None:
+        self._endpoints = endpoints
+        self._router = router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        endpoint = self._endpoints.get((scope.get("method", ""), scope.get("path", "")))
+        if endpoint is None:
+            await self._router(scope, receive, send)
+            return
+        response = await endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+
+def _endpoint(handler: Handler, context: Context) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         try:
             return await handler(request, context)
@@ -60,7 +88,7 @@ def _endpoint(handler: Handler, context: Context) -> Callable[[Request], Awaitab
         except StoreFull as fault:
             return reply_problem(refuse("store-full", str(fault)).problem)
         except ClientDisconnect:
-            raise
+            return Response(status_code=408)  # nobody is there to read it
         except StoreFault as fault:
             _log.error("store fault", action="request", path=request.url.path, why=str(fault))
         except Exception:  # noqa: BLE001 - the caller gets a problem, the log gets the rest
