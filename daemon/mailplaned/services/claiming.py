@@ -33,7 +33,8 @@ def claim(tx: Transaction, mailboxes: Iterable[str]) -> None:
         mailbox = tx.memory.mailbox(address)
         if mailbox is None or tx.memory.active_pauses(mailbox):
             continue  # lifting the pause wakes it again
-        room = _room(tx, mailbox)
+        planned = tx.memory.governor.mailbox_track(address).planned
+        room = _room(tx, mailbox) if planned and planned[0] <= tx.now_us else 0
         if room:
             for message in tx.due(address, tx.now_us, room + _SPARE):
                 if not _room(tx, mailbox):

@@ -39,7 +39,8 @@ CREATE TABLE messages (
 CREATE INDEX messages_due ON messages (mailbox_id, slot_at, id, workload, recipients, domains)
   WHERE slot_at IS NOT NULL;
 CREATE INDEX messages_held ON messages (mailbox_id, id) WHERE state = 'held';
-CREATE INDEX messages_expiry ON messages (expires_at) WHERE state IN ('queued', 'scheduled', 'deferred', 'held');
+-- Not a longer IN list here: SQLite builds a table of it for every row that it writes (0.1 ms).
+CREATE INDEX messages_expiry ON messages (expires_at) WHERE slot_at IS NOT NULL OR state = 'held';
 CREATE INDEX messages_open ON messages (state, mailbox_id) WHERE state IN ('sending', 'unknown');
 CREATE INDEX messages_of_workspace ON messages (workspace_id, id);
 

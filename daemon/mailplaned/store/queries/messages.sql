@@ -36,7 +36,7 @@ SELECT * FROM messages WHERE mailbox_id = ? AND state = 'held' AND id > ? ORDER 
 
 -- name: overdue
 SELECT * FROM messages
-WHERE state IN ('queued', 'scheduled', 'deferred', 'held') AND expires_at <= ?
+WHERE (slot_at IS NOT NULL OR state = 'held') AND expires_at <= ?
 ORDER BY expires_at LIMIT ?;
 
 -- name: sending
