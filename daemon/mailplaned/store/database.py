@@ -26,6 +26,7 @@ PRAGMA foreign_keys = ON;
 PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON;
 PRAGMA secure_delete = ON;
+PRAGMA wal_autocheckpoint = 1000;
 PRAGMA busy_timeout = 5000;
 """
 # FULL: under NORMAL a power cut loses acknowledged commits (measured: 20 of 20 cuts).
