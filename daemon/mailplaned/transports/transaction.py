@@ -7,6 +7,8 @@ didn't reach its last reply is not used again.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from aiosmtplib.email import quote_address
 
 from mailplaned.domain.outcomes import (
@@ -154,6 +156,7 @@ def peer_of(account: Account) -> str:
     return f"{account.host}:{account.port}"
 
 
+@lru_cache(4096)
 def _fit_address(address: str, *, utf8: bool) -> bool:
     if not address.isprintable() or not (utf8 or address.isascii()):
         return False
