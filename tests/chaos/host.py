@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,7 +95,18 @@ class Host(Daemon):
 
     def drain(self, within_s: float = 60) -> None:
         """Wait until it has nothing to do."""
-        until(self.idle, f"nothing to do any more; the log: {self.log_path}", within_s)
+        end = time.monotonic() + within_s
+        while not self.idle():
+            assert time.monotonic() < end, f"still at work: {self._at_work()}, {self.errors()[-3:]}"
+            time.sleep(0.02)
+
+    def _at_work(self) -> dict[str, Any]:
+        """What is left to do, and one message of each kind with its story."""
+        found: dict[str, Any] = {}
+        for state in ("sending", "queued", "deferred"):
+            if items := self.door.all(f"/v1/messages?state={state}"):
+                found[state] = (len(items), self.door.message(items[0]["id"]))
+        return found
 
 
 @contextmanager

@@ -69,7 +69,7 @@ RUNS: tuple[Run, ...] = (
         cases=30,
         full=120,
         twins=("blind-commit",),
-        twin_cases=12,
+        twin_cases=30,
     ),
     Run(
         name="clock",

@@ -29,6 +29,8 @@ class Tally:
     """Messages that left and are not counted against their mailbox."""
     changed: int
     """Keys with two messages."""
+    example: str
+    """The story of one message that is lost, or nothing."""
     acknowledged: int
     taken: int
     unknown: int
@@ -45,6 +47,7 @@ class Tally:
             f"lost {self.lost}, twice {self.doubled}, over a cap {self.over}, untold {self.untold},"
             f" uncharged {self.uncharged}, keys with two {self.changed}; "
             f"acknowledged {self.acknowledged}, at the sink {self.taken}, unknown {self.unknown}"
+            f"{self.example}"
         )
 
     @property
@@ -89,7 +92,15 @@ def tally(
         untold=len(times.keys() - told),
         uncharged=uncharged,
         changed=len(load.changed),
+        example=_story(host, [*gone, *claimed]),
         acknowledged=len(acknowledged),
         taken=len(taken),
         unknown=sum(state == "unknown" for state in states.values()),
     )
+
+
+def _story(host: Host, ids: list[str]) -> str:
+    if not ids:
+        return ""
+    reply = host.door.call("GET", f"/v1/messages/{ids[0]}")
+    return f"; for example {reply.content.decode()}"
