@@ -243,7 +243,10 @@ class Transaction(Reader, Protocol):
     def set_recipients(
         self, message: Id, changes: Iterable[tuple[int, RecipientState, str | None]]
     ) -> None: ...
-    def begin_attempt(self, message: Message) -> Attempt: ...
+    def begin_attempt(self, message: Message, account: str) -> None:
+        """Write down that an attempt begins, through the account of that key."""
+        ...
+
     def end_attempt(
         self, message: Id, number: int, *, outcome: Outcome, charged: bool, report: Report
     ) -> None: ...
@@ -265,8 +268,8 @@ class Transaction(Reader, Protocol):
 
     # What memory is rebuilt from.
     def anchor(self) -> Anchor | None: ...
-    def charges(self, since_us: int) -> Iterator[tuple[Demand, int | None, bool]]:
-        """What is charged: the demand, when its attempt ended, whether its outcome is unknown.
+    def charges(self, since_us: int) -> Iterator[tuple[Demand, str, int | None, bool]]:
+        """What is charged: the demand, the account, when it ended, whether its outcome is unknown.
 
         Those under way first (they have no end), then those that ended after `since_us`, in order.
         """

@@ -105,13 +105,15 @@ def fill_ledger(state: Path, policy: Policy, count: int) -> None:
     with _opened(state) as connection:
         scopes = Scopes(connection)
         ids = [scopes.id("mailbox", address) for address, _ in owners]
+        accounts = [scopes.id("account", _account(policy, address)) for address, _ in owners]
 
         def attempts() -> Iterator[tuple[object, ...]]:
             for number in range(count):
                 begun_us = now_us - WEEK_US + number * step_us
                 domain = f"dest{number % 50}.example:1"
-                mailbox = ids[number % len(ids)]
-                yield (make_id(begun_us, number), 1, mailbox, "cold", begun_us, 1, domain)
+                owner = number % len(ids)
+                at = (ids[owner], accounts[owner])
+                yield (make_id(begun_us, number), 1, *at, "cold", begun_us, 1, domain)
 
         connection.executemany(Q["begin_attempt"], attempts())
         connection.execute(
@@ -119,6 +121,12 @@ def fill_ledger(state: Path, policy: Policy, count: int) -> None:
             "stage = 'dot', reply = '250 2.0.0 Ok', peer = '127.0.0.1'"
         )
         connection.execute("COMMIT")
+
+
+def _account(policy: Policy, address: str) -> str:
+    mailbox = policy.mailbox(address)
+    assert mailbox is not None
+    return policy.workspaces[mailbox.workspace].accounts[mailbox.account].key
 
 
 def _mailboxes(policy: Policy) -> list[tuple[str, str]]:

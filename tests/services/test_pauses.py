@@ -221,9 +221,9 @@ def test_an_attempt_cannot_end_twice(database: sqlite3.Connection) -> None:
     put_in(tx)
     (begun,) = tx.effects.begun
     report = lost(begun.addresses, why="gone")
-    record(tx, begun.message, begun.recipients, report, jitter=0)
+    record(tx, begun.message, begun.recipients, report, account="acme/relay", jitter=0)
     with pytest.raises(AssertionError):
-        record(tx, begun.message, begun.recipients, report, jitter=0)
+        record(tx, begun.message, begun.recipients, report, account="acme/relay", jitter=0)
 
 
 def test_slots_that_went_by_unseen_are_found(database: sqlite3.Connection) -> None:

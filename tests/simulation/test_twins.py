@@ -28,7 +28,8 @@ def test_a_governor_that_refuses_nothing_is_found_out(monkeypatch: pytest.Monkey
 
 def test_a_charge_after_the_send_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "mailplaned.store.transaction.SqlTransaction.begin_attempt", lambda self, message: None
+        "mailplaned.store.transaction.SqlTransaction.begin_attempt",
+        lambda self, message, account: None,
     )
     assert _finds("without a charge on disk")
 

@@ -83,6 +83,7 @@ class Governor:
         self._spacings: dict[str, Spacing] = {}
         self._cache: dict[Demand, _Footprint] = {}
         self._workspace_of: dict[str, str] = {}
+        self._account_of: dict[str, str] = {}
         for workspace in policy.workspaces.values():
             self._bind(workspace)
 
@@ -165,34 +166,49 @@ class Governor:
             track.begin(units)
         footprint.spacing.last_us = now_us
 
-    def end(self, demand: Demand, now_us: int, *, charged: bool, unknown: bool = False) -> None:
-        """An attempt ended; its units stay charged or are given back."""
-        for track, units in self._footprint(demand).tracks:
+    def end(
+        self,
+        demand: Demand,
+        now_us: int,
+        *,
+        charged: bool,
+        unknown: bool = False,
+        account: str | None = None,
+    ) -> None:
+        """An attempt ended; its units stay charged or are given back.
+
+        `account` is the key of the one that it began on; None: the mailbox's own.
+        """
+        for track, units in self._charged(demand, account):
             track.end(now_us, units, spent=units if charged else 0, unknown=unknown)
 
-    def settle(self, demand: Demand, ended_us: int, *, keep: bool) -> None:
+    def settle(
+        self, demand: Demand, ended_us: int, *, keep: bool, account: str | None = None
+    ) -> None:
         """An unknown attempt that ended then is resolved."""
-        for track, units in self._footprint(demand).tracks:
+        for track, units in self._charged(demand, account):
             track.settle(ended_us, units, keep=keep)
 
     # --- loading ----------------------------------------------------------------------------------
 
     def load_charges(
         self,
-        charges: Iterable[tuple[Demand, int | None, bool]],
+        charges: Iterable[tuple[Demand, str, int | None, bool]],
         last_us: dict[str, int],
     ) -> int:
         """Fill empty ledgers with what is charged, in the order of its end; how much is under way.
 
+        A charge is a demand, the account it went to, its end, whether its outcome is unknown.
         `last_us` is told when the last attempt of each mailbox ended.
         """
         under_way = 0
-        known: dict[int, tuple[tuple[Track, int], ...]] = {}
-        for demand, ended_us, unknown in charges:
+        known: dict[tuple[int, str], tuple[tuple[Track, int], ...]] = {}
+        for demand, account, ended_us, unknown in charges:
             under_way += ended_us is None
-            tracks = known.get(id(demand))
+            key = (id(demand), account)
+            tracks = known.get(key)
             if tracks is None:
-                tracks = known[id(demand)] = self._tracks_of(demand)
+                tracks = known[key] = self._charged(demand, account)
             for track, units in tracks:
                 if ended_us is None:
                     track.open += units
@@ -201,7 +217,7 @@ class Governor:
                 else:
                     track.open += units
                     track.end(ended_us, units, spent=units, unknown=unknown)
-            if ended_us is not None and tracks:
+            if ended_us is not None and self.knows(demand.mailbox):
                 last_us[demand.mailbox] = ended_us
         for mailbox, ended_us in last_us.items():
             self._spacings[mailbox].last_us = ended_us
@@ -216,7 +232,10 @@ class Governor:
             count += 1
             tracks = known.get(id(demand))
             if tracks is None:
-                tracks = known[id(demand)] = self._tracks_of(demand)
+                tracks = ()
+                if self.knows(demand.mailbox):
+                    tracks = self._make_footprint(demand).tracks
+                known[id(demand)] = tracks
                 filled.update((id(track), track) for track, _ in tracks)
                 if not tracks:
                     orphans.add(demand.mailbox)
@@ -226,9 +245,6 @@ class Governor:
         for track in filled.values():
             track.planned = array("q", sorted(track.planned))
         return count, orphans
-
-    def _tracks_of(self, demand: Demand) -> tuple[tuple[Track, int], ...]:
-        return self._make_footprint(demand).tracks if self.knows(demand.mailbox) else ()
 
     def differences(self, other: Governor, now_us: int) -> list[str]:
         """Where two images of the ledger differ, in words. Units too old to count are left out."""
@@ -260,6 +276,7 @@ class Governor:
     def _bind(self, workspace: Workspace) -> None:
         for mailbox in workspace.mailboxes.values():
             self._workspace_of[mailbox.address] = workspace.name
+            self._account_of[mailbox.address] = workspace.accounts[mailbox.account].key
             self._spacings[mailbox.address] = Spacing(
                 mailbox.pace, self._track(f"mailbox:{mailbox.address}", Counts.MESSAGES)
             )
@@ -334,9 +351,21 @@ class Governor:
 
     def _make_footprint(self, demand: Demand) -> _Footprint:
         footprint = self._fixed_footprint(demand)
-        limited = self._domain_caps.get((self._workspace_of[demand.mailbox], demand.workload))
-        if limited is None:
+        more = self._domain_charges(demand, self._workspace_of[demand.mailbox])
+        if not more:
             return footprint
+        return _Footprint(
+            footprint.tracks + tuple((rule.track, units) for rule, units in more),
+            footprint.rules + tuple((rule, units, 0) for rule, units in more),
+            footprint.spacing,
+            footprint.workload,
+        )
+
+    def _domain_charges(self, demand: Demand, of_workspace: str) -> list[tuple[Rule, int]]:
+        """The caps of the recipient domains, if the workload has any, and what each is charged."""
+        limited = self._domain_caps.get((of_workspace, demand.workload))
+        if limited is None:
+            return []
         workspace, cap = limited
         more = []
         for name, count in demand.domains:
@@ -351,12 +380,34 @@ class Governor:
                     frame=self._frame,
                 )
             more.append((rule, count if cap.counts is Counts.RECIPIENTS else 1))
-        return _Footprint(
-            footprint.tracks + tuple((rule.track, units) for rule, units in more),
-            footprint.rules + tuple((rule, units, 0) for rule, units in more),
-            footprint.spacing,
-            footprint.workload,
-        )
+        return more
+
+    def _charged(self, demand: Demand, account: str | None) -> tuple[tuple[Track, int], ...]:
+        """The ledgers that an attempt through this account is charged to.
+
+        The book may have moved its mailbox to another account since, or removed it: what it took
+        still counts wherever it was taken.
+        """
+        if account is None or self._account_of.get(demand.mailbox) == account:
+            return self._footprint(demand).tracks
+        of_workspace, _, _ = account.partition("/")
+        scopes = [
+            f"domain:{demand.mailbox.rpartition('@')[2]}",
+            f"account:{account}",
+            f"workspace:{of_workspace}",
+        ]
+        if self.knows(demand.mailbox):
+            own = f"mailbox:{demand.mailbox}"
+            scopes += [own, f"share:{demand.mailbox}/{demand.workload}"]
+        units = {Counts.MESSAGES: 1, Counts.RECIPIENTS: demand.recipients}
+        found = [
+            (track, units[counts])
+            for scope in scopes
+            for counts in Counts
+            if (track := self._tracks.get((scope, counts))) is not None
+        ]
+        more = self._domain_charges(demand, of_workspace)
+        return (*found, *((rule.track, count) for rule, count in more))
 
     def _drop_idle_domains(self, now_us: int) -> None:
         """Forget recipient domains that nothing is charged to any more, once there are many."""

@@ -94,7 +94,7 @@ class Memory:
 
     def load(
         self,
-        charges: Iterable[tuple[Demand, int | None, bool]],
+        charges: Iterable[tuple[Demand, str, int | None, bool]],
         waiting: Iterable[tuple[Demand, int]],
     ) -> None:
         """Fill an empty ledger: what is charged, in the order of its end, and what waits."""
@@ -126,10 +126,11 @@ class Memory:
         self.governor.begin(demand, now_us)
         self.in_flight += 1
 
-    def end(self, demand: Demand, now_us: int, *, charged: bool, unknown: bool) -> None:
-        """An attempt has ended; its charge stays or is given back."""
-        if self.governor.knows(demand.mailbox):
-            self.governor.end(demand, now_us, charged=charged, unknown=unknown)
+    def end(
+        self, demand: Demand, now_us: int, *, account: str, charged: bool, unknown: bool
+    ) -> None:
+        """An attempt through that account has ended; its charge stays or is given back."""
+        self.governor.end(demand, now_us, account=account, charged=charged, unknown=unknown)
         self.in_flight -= 1
 
     def note_bounce(self, mailbox: str, at_us: int) -> None:

@@ -79,6 +79,8 @@ class Attempt:
 
     number: int
     mailbox: str
+    account: str
+    """The key of the account it went through, whatever the book has made of the mailbox since."""
     workload: str
     begun_us: int
     ended_us: int | None

@@ -15,7 +15,7 @@ from mailplaned.domain.policy import Mailbox
 from mailplaned.domain.records import Claim, Message, Recipient
 from mailplaned.domain.windows import SECOND_US
 from mailplaned.ports import Transaction
-from mailplaned.services.settling import demand_of, end, place, tell
+from mailplaned.services.settling import demand_of, end, no_way_out, place, tell
 
 IN_FLIGHT_LIMIT = 256
 """Attempts under way at once, over all mailboxes."""
@@ -68,14 +68,15 @@ def begin(
     `recipients` are all of its recipients as they stand now.
     """
     tx.memory.begin(message.demand, tx.now_us)
-    tx.begin_attempt(message)
     workspace = tx.memory.policy.workspaces[mailbox.workspace]
+    account = workspace.accounts[mailbox.account]
+    tx.begin_attempt(message, account.key)
     tx.effects.touched.add(mailbox.address)
     tx.effects.begun.append(
         Claim(
             message=message,
             mailbox=mailbox,
-            account=workspace.accounts[mailbox.account],
+            account=account,
             domain=workspace.domains[mailbox.domain],
             recipients=tuple(recipients),
             body=body,
@@ -121,13 +122,15 @@ def _begin(tx: Transaction, mailbox: Mailbox, message: Message) -> None:
         memory.forget(message)
         end(tx, message, State.EXPIRED, reason="its life ended before it could be sent")
         return
-    if message.path is not None:
+    stopped = no_way_out(memory, message)
+    if stopped is None and message.path is not None:
         pauses = memory.active_pauses(mailbox, message.path)
-        if pauses:
-            memory.forget(message)
-            memory.hold(tx.move(message, State.HELD, reason=pauses[0].reason))
-            tell(tx, message, State.HELD, reason=pauses[0].reason)
-            return
+        stopped = pauses[0].reason if pauses else None
+    if stopped is not None:
+        memory.forget(message)
+        memory.hold(tx.move(message, State.HELD, reason=stopped))
+        tell(tx, message, State.HELD, reason=stopped)
+        return
     recipients = _try_unsuppressed(tx, message)
     left = [r for r in recipients if r.state is RecipientState.SENDING]
     if not left:
@@ -142,7 +145,9 @@ def _begin(tx: Transaction, mailbox: Mailbox, message: Message) -> None:
         cap = refusal.cap
         why = f"{refusal.scope}: {refusal.used} of {refusal.limit} per {cap.kind} {cap.per} used"
         state = State.DEFERRED if message.state is State.DEFERRED else State.SCHEDULED
-        moved = place(tx, message, state, earliest_us=tx.now_us, reason=why)
+        moved = place(
+            tx, message, state, earliest_us=tx.now_us, reason=why, demand=(count, domains)
+        )
         tell(tx, message, "slot_moved", was_us=message.slot_us, slot_us=moved.slot_us, cause=why)
         return
     begun = tx.move(message, State.SENDING, tries=message.tries + 1, demand=(count, domains))

@@ -182,7 +182,14 @@ class Dispatcher:
 
     def _settle(self, tx: Transaction, begun: Claim, report: Report, jitter: float) -> None:
         """Write the outcome down, and begin what the mailbox has to send next."""
-        settlement = record(tx, begun.message, begun.recipients, report, jitter=jitter)
+        settlement = record(
+            tx,
+            begun.message,
+            begun.recipients,
+            report,
+            account=begun.account.key,
+            jitter=jitter,
+        )
         if settlement.stop is not None:
             pause_by_provider(tx, begun.mailbox, settlement.stop, self._random)
         _note_reach(tx, begun.mailbox.address, report)

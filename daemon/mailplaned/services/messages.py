@@ -53,9 +53,8 @@ def resolve(tx: Transaction, id_: Id, *, sent: bool, actor: str, reason: str) ->
             continue
         outcome = Outcome.ACCEPTED if sent else Outcome.TRANSIENT
         tx.resolve_attempt(id_, attempt.number, outcome=outcome, charged=sent)
-        if governor.knows(attempt.mailbox):
-            assert attempt.ended_us is not None
-            governor.settle(attempt.demand, attempt.ended_us, keep=sent)
+        assert attempt.ended_us is not None
+        governor.settle(attempt.demand, attempt.ended_us, account=attempt.account, keep=sent)
     recipients = tx.recipients(id_)
     unknown = [r for r in recipients if r.state is RecipientState.UNKNOWN]
     state = RecipientState.ACCEPTED if sent else RecipientState.WAITING

@@ -193,7 +193,9 @@ def _place_again(tx: Transaction, message: Message, cause: str) -> None:
         state = State.QUEUED
     moved = place(tx, message, state, earliest_us=earliest_us, reason=None)
     was_us, is_us = message.slot_us, moved.slot_us
-    if was_us is None or is_us is None or abs(is_us - was_us) > HAND_OFF_GUARD_US:
+    if was_us != is_us and (
+        was_us is None or is_us is None or abs(is_us - was_us) > HAND_OFF_GUARD_US
+    ):
         tell(tx, message, "slot_moved", was_us=was_us, slot_us=is_us, cause=cause)
 
 

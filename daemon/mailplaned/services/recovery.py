@@ -43,7 +43,8 @@ def recover(tx: Transaction) -> int:
         recipients = tx.recipients(message.id)
         addresses = [r.address for r in recipients if r.state is RecipientState.SENDING]
         report = lost(addresses, why="the daemon stopped during the attempt")
-        record(tx, message, recipients, report, jitter=0.5)
+        account = tx.attempts(message.id)[-1].account
+        record(tx, message, recipients, report, account=account, jitter=0.5)
     return len(found)
 
 

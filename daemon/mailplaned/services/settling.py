@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from mailplaned.domain.caps import NEVER_US
+from mailplaned.domain.memory import Memory
 from mailplaned.domain.message import RecipientState, Settlement, State, settle, state_of
 from mailplaned.domain.outcomes import Report
 from mailplaned.domain.policy import Delivery
@@ -29,11 +30,13 @@ def record(
     recipients: Sequence[Recipient],
     report: Report,
     *,
+    account: str,
     jitter: float,
 ) -> Settlement:
     """Write down what became of the attempt that `message` (in state `sending`) is in.
 
     `recipients` are all of its recipients; nothing changes them while an attempt is under way.
+    `account` is the key of the one it began on: the book may have changed since.
 
     The caller acts on `Settlement.stop`.
     """
@@ -45,7 +48,13 @@ def record(
         retry_us=memory.policy.settings.retry_us,
         jitter=jitter,
     )
-    memory.end(message.demand, tx.now_us, charged=settlement.charged, unknown=settlement.unknown)
+    memory.end(
+        message.demand,
+        tx.now_us,
+        account=account,
+        charged=settlement.charged,
+        unknown=settlement.unknown,
+    )
     tx.end_attempt(
         message.id,
         message.tries,
@@ -117,10 +126,9 @@ def place(
     `state` is what it becomes if it waits. Where no window will ever have room it is held.
     """
     memory = tx.memory
-    if not memory.governor.knows(message.mailbox):
-        moved = tx.move(
-            message, State.HELD, reason="the book no longer has this mailbox", demand=demand
-        )
+    stopped = no_way_out(memory, message)
+    if stopped is not None:
+        moved = tx.move(message, State.HELD, reason=stopped, demand=demand)
         memory.hold(moved)
         return moved
     recipients, domains = demand or (message.recipients, message.domains)
@@ -136,6 +144,19 @@ def place(
         memory.wait(moved)
         tx.effects.wake(message.mailbox, max(0, slot_us - tx.now_us))
     return moved
+
+
+def no_way_out(memory: Memory, message: Message) -> str | None:
+    """Why the book as it is now lets a message leave by no way at all; None when it does."""
+    mailbox = memory.mailbox(message.mailbox)
+    if mailbox is None:
+        return "the book no longer has this mailbox"
+    if mailbox.workspace != message.workspace:
+        return "the book has this mailbox in another workspace"
+    account = memory.policy.workspaces[mailbox.workspace].accounts[mailbox.account]
+    if not account.supported:
+        return f"account {account.name} uses provider {account.provider}, which is not supported"
+    return None
 
 
 def end(tx: Transaction, message: Message, state: State, *, reason: str | None) -> Message:

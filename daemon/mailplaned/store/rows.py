@@ -177,16 +177,17 @@ def attempt(row: Row, scopes: Scopes) -> Attempt:
     return Attempt(
         number=row[0],
         mailbox=scopes.name(row[1]),
-        workload=row[2],
-        begun_us=row[3],
-        ended_us=row[4],
-        outcome=Outcome(row[5]) if row[5] is not None else None,
-        charged=bool(row[6]),
-        recipients=row[7],
-        domains=domains_of(row[8]),
-        stage=row[9],
-        reply=row[10],
-        peer=row[11],
+        account=scopes.name(row[2]),
+        workload=row[3],
+        begun_us=row[4],
+        ended_us=row[5],
+        outcome=Outcome(row[6]) if row[6] is not None else None,
+        charged=bool(row[7]),
+        recipients=row[8],
+        domains=domains_of(row[9]),
+        stage=row[10],
+        reply=row[11],
+        peer=row[12],
     )
 
 

@@ -14,7 +14,6 @@ from mailplaned.domain.memory import Memory
 from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.outcomes import Outcome, Report
 from mailplaned.domain.records import (
-    Attempt,
     AuditEntry,
     Event,
     KeptAnswer,
@@ -140,32 +139,19 @@ class SqlTransaction(SqlReader):
 
     # --- attempts ---------------------------------------------------------------------------------
 
-    def begin_attempt(self, message: Message) -> Attempt:
+    def begin_attempt(self, message: Message, account: str) -> None:
         self._db.execute(
             Q["begin_attempt"],
             (
                 message.id,
                 message.tries,
                 self._scopes.id("mailbox", message.mailbox),
+                self._scopes.id("account", account),
                 message.workload,
                 self.now_us,
                 message.recipients,
                 rows.domains_text(message.domains),
             ),
-        )
-        return Attempt(
-            number=message.tries,
-            mailbox=message.mailbox,
-            workload=message.workload,
-            begun_us=self.now_us,
-            ended_us=None,
-            outcome=None,
-            charged=True,
-            recipients=message.recipients,
-            domains=message.domains,
-            stage=None,
-            reply=None,
-            peer=None,
         )
 
     def end_attempt(
@@ -282,13 +268,13 @@ class SqlTransaction(SqlReader):
         row = self._db.execute(Q["anchor"]).fetchone()
         return Anchor(governed_us=row[0], boot_us=row[1], boot_id=row[2]) if row else None
 
-    def charges(self, since_us: int) -> Iterator[tuple[Demand, int | None, bool]]:
+    def charges(self, since_us: int) -> Iterator[tuple[Demand, str, int | None, bool]]:
         demands = rows.Demands(self._scopes)
-        for mailbox, workload, recipients, domains, ended_us, outcome in self._db.execute(
+        for mailbox, account, workload, recipients, domains, ended_us, outcome in self._db.execute(
             Q["charges"], (since_us,)
         ):
             demand = demands.get(mailbox, workload, recipients, domains)
-            yield demand, ended_us, outcome == Outcome.UNKNOWN
+            yield demand, self._scopes.name(account), ended_us, outcome == Outcome.UNKNOWN
 
     def waiting(self) -> Iterator[tuple[Demand, int]]:
         demands = rows.Demands(self._scopes)

@@ -71,6 +71,7 @@ CREATE TABLE attempts (
   message_id BLOB NOT NULL REFERENCES messages (id),
   number     INTEGER NOT NULL,
   mailbox_id INTEGER NOT NULL REFERENCES scopes (id),
+  account_id INTEGER NOT NULL REFERENCES scopes (id),
   workload   TEXT NOT NULL,
   begun_at   INTEGER NOT NULL,
   ended_at   INTEGER CHECK (ended_at >= begun_at),
@@ -86,7 +87,7 @@ CREATE TABLE attempts (
   UNIQUE (message_id, number),
   CHECK ((ended_at IS NULL) = (outcome IS NULL))
 ) STRICT;
-CREATE INDEX attempts_charged ON attempts (ended_at, mailbox_id, workload, recipients, domains, outcome)
+CREATE INDEX attempts_charged ON attempts (ended_at, mailbox_id, account_id, workload, recipients, domains, outcome)
   WHERE charged = 1;
 
 -- The canonical log. `cursor` is global; `seq` is gapless within a workspace.

@@ -1,6 +1,6 @@
 -- name: begin_attempt
-INSERT INTO attempts (message_id, number, mailbox_id, workload, begun_at, charged, recipients, domains)
-VALUES (?, ?, ?, ?, ?, 1, ?, ?);
+INSERT INTO attempts (message_id, number, mailbox_id, account_id, workload, begun_at, charged, recipients, domains)
+VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?);
 
 -- name: end_attempt
 UPDATE attempts SET ended_at = ?, outcome = ?, charged = ?, stage = ?, reply = ?, peer = ?
@@ -11,15 +11,15 @@ UPDATE attempts SET outcome = ?, charged = ?
 WHERE message_id = ? AND number = ? AND outcome = 'unknown';
 
 -- name: attempts
-SELECT number, mailbox_id, workload, begun_at, ended_at, outcome, charged, recipients, domains,
+SELECT number, mailbox_id, account_id, workload, begun_at, ended_at, outcome, charged, recipients, domains,
   stage, reply, peer
 FROM attempts WHERE message_id = ? ORDER BY number;
 
 -- name: charges
 -- Those under way first, then the ended ones by their end, from the index alone.
-SELECT mailbox_id, workload, recipients, domains, ended_at, outcome
+SELECT mailbox_id, account_id, workload, recipients, domains, ended_at, outcome
 FROM attempts WHERE charged = 1 AND ended_at IS NULL
 UNION ALL
-SELECT mailbox_id, workload, recipients, domains, ended_at, outcome
+SELECT mailbox_id, account_id, workload, recipients, domains, ended_at, outcome
 FROM attempts WHERE charged = 1 AND ended_at > ?
 ORDER BY ended_at;
