@@ -81,6 +81,7 @@ class Core:
         )
         self.upkeep = Upkeep(self.store, clock)
         self.store.on_commit(self.dispatcher.note_commit)
+        self.store.on_commit(self.upkeep.note_commit)
 
     async def start(self) -> int:
         """Account for the last run; how many messages are unknown since then.
@@ -175,7 +176,6 @@ class _Process:
             store=core.store,
             clock=clock,
             random=random,
-            upkeep=core.upkeep,
             own_uid=os.getuid(),
             pid=os.getpid(),
             started_us=clock.wall_us(),

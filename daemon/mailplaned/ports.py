@@ -189,6 +189,8 @@ class Effects:
     """Mailboxes whose view changed."""
     woken: dict[str, int] = field(default_factory=dict)
     """Mailbox → in how many µs it has something to send."""
+    replans: dict[str, str] = field(default_factory=dict)
+    """Mailbox → why what waits for it needs new slots."""
     begun: list[Claim] = field(default_factory=list)
     """Attempts that have begun and are to be sent now."""
 

@@ -128,7 +128,6 @@ def test_what_is_due_now_does_not_sleep_until_the_last_slot_of_its_commit() -> N
             lambda tx: lift_all(tx, "mailbox", ANA, actor="op", reason="r", acknowledge=False)
         )
         assert isinstance(lifted, list)
-        await desk.core.upkeep.replan_scope(lifted[0], cause="resumed")
         await desk.sleep(10 * SECOND_US)
         assert len(desk.handed) == 1
         await desk.sleep(6 * HOUR_US)

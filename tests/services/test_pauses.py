@@ -232,6 +232,40 @@ def test_slots_that_went_by_unseen_are_found(database: sqlite3.Connection) -> No
     assert missed(desk(database, now_us=EPOCH_US + HOUR_US)) == [ANA]
 
 
+def test_what_a_pause_held_is_planned_again_if_the_daemon_dies_as_it_ends(
+    database: sqlite3.Connection,
+) -> None:
+    tx = desk(database)
+    stop(tx, "mailbox", ANA)
+    put_in(tx)
+    lifted = lift_all(tx, "mailbox", ANA, actor="op", reason="over", acknowledge=False)
+    assert isinstance(lifted, list)
+    assert missed(desk(database)) == [ANA]
+
+
+@pytest.mark.parametrize(("kind", "name"), SCOPES)
+def test_the_end_of_a_pause_asks_for_new_slots_with_its_commit(
+    database: sqlite3.Connection, kind: ScopeKind, name: str
+) -> None:
+    tx = desk(database)
+    stop(tx, kind, name)
+    put_in(tx, submission(mailbox=None, path="main"))
+    lift_all(tx, kind, name, actor="op", reason="over", acknowledge=False)
+    assert ANA in tx.effects.replans
+
+
+def test_the_end_of_a_paths_pause_frees_what_a_mailbox_no_longer_on_it_held(
+    database: sqlite3.Connection,
+) -> None:
+    tx = desk(database)
+    made = stop(tx, "path", "acme/main")
+    put_in(tx, submission(mailbox=None, path="main"))
+    adopt(tx, small_book(paths={}))
+    tx.effects.replans.clear()
+    lift(tx, made.id, actor="op", reason="over", acknowledge=False)
+    assert list(tx.effects.replans) == [ANA]
+
+
 def test_what_waits_past_its_life_expires_and_leaves_the_ledger(
     database: sqlite3.Connection,
 ) -> None:

@@ -140,12 +140,9 @@ class Operators:
         asked_us = world.clock.true_us
 
         async def ask(core: Core) -> list[Pause] | NotLifted:
-            lifted = await core.store.write(
+            return await core.store.write(
                 lambda tx: lift_all(tx, kind, name, actor="op", reason="over", acknowledge=True)
             )
-            if isinstance(lifted, list):
-                await core.upkeep.replan_scope(lifted[0], cause="resumed")
-            return lifted
 
         def answered(lifted: list[Pause] | NotLifted | None) -> None:
             if isinstance(lifted, list):

@@ -80,7 +80,7 @@ def pause_by_provider(tx: Transaction, mailbox: Mailbox, stop: Stop, random: Ran
 def lift(
     tx: Transaction, id_: Id, *, actor: str, reason: str, acknowledge: bool
 ) -> Pause | NotLifted:
-    """Lift one pause; others on the same scope stay. The caller replans its mailboxes.
+    """Lift one pause; others on the same scope stay.
 
     What a rule or a provider stopped has to be acknowledged.
     """
@@ -99,9 +99,15 @@ def lift(
 
 
 def end_pause(tx: Transaction, found: Pause, *, actor: str, reason: str) -> None:
-    """Lift a pause that is active."""
+    """Lift a pause that is active; what it stopped gets new slots after the commit."""
     tx.lift_pause(found, actor, reason)
     tx.memory.drop_pause(found)
+    stopped = tx.memory.mailboxes_in(found.kind, found.name)
+    if found.kind == "path" and found.workspace is not None:
+        # A new book may have taken a mailbox off the path since the pause held its messages.
+        others = tx.memory.mailboxes_in("workspace", found.workspace)
+        stopped += [mailbox for mailbox in others if tx.memory.held[mailbox.address]]
+    tx.effects.replans.update((mailbox.address, "the pause ended") for mailbox in stopped)
     _note(tx, found, "resume", actor, reason=reason)
 
 

@@ -49,14 +49,18 @@ def recover(tx: Transaction) -> int:
 
 
 def missed(tx: Transaction) -> list[str]:
-    """Mailboxes with slots that went by while no daemon ran, or that the book no longer has."""
+    """Mailboxes that need new slots since no daemon ran.
+
+    Slots have gone by, or messages are held by a pause that has ended or a book that has changed,
+    or the book no longer has the mailbox.
+    """
     memory = tx.memory
     late_us = tx.now_us - HAND_OFF_GUARD_US
     found = []
     for workspace in memory.policy.workspaces.values():
         for address in workspace.mailboxes:
             planned = memory.governor.mailbox_track(address).planned
-            if planned and planned[0] < late_us:
+            if (planned and planned[0] < late_us) or memory.held[address]:
                 found.append(address)
     return [*found, *sorted(memory.orphans)]
 
@@ -64,7 +68,7 @@ def missed(tx: Transaction) -> list[str]:
 def adopt(tx: Transaction, policy: Policy) -> list[str]:
     """Put a new policy in force; the mailboxes whose waiting messages need new slots.
 
-    Those are all whose caps can have changed: the caller replans them.
+    Those are all whose caps can have changed; they get them after the commit.
     """
     old = tx.memory.policy
     claiming = tx.memory.claiming
@@ -89,4 +93,6 @@ def adopt(tx: Transaction, policy: Policy) -> list[str]:
                 continue
             changed.append(mailbox.address)
     tx.effects.touched.update(changed)
-    return [*changed, *sorted(tx.memory.orphans)]
+    changed += sorted(tx.memory.orphans)
+    tx.effects.replans.update(dict.fromkeys(changed, "the book changed"))
+    return changed

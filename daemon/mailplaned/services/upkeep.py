@@ -10,9 +10,9 @@ import structlog
 
 from mailplaned.domain.message import State
 from mailplaned.domain.policy import Policy
-from mailplaned.domain.records import AuditEntry, Pause
+from mailplaned.domain.records import AuditEntry
 from mailplaned.domain.windows import HOUR_US, SECOND_US
-from mailplaned.ports import Clock, Store, StoreFault, Transaction
+from mailplaned.ports import Clock, Effects, Store, StoreFault, Transaction
 from mailplaned.services.pauses import Replan, due_to_end, replan
 from mailplaned.services.recovery import adopt
 from mailplaned.services.settling import end
@@ -32,6 +32,12 @@ class Upkeep:
         self._stopping = False
         self.last_run_us = 0
         """Boot time of the last full round; the watchdog looks at it."""
+
+    def note_commit(self, effects: Effects) -> None:
+        """A commit is durable: see to the new slots that it asks for."""
+        if effects.replans:
+            self._replans.update(effects.replans)
+            self._wake.set()
 
     def ask(self, mailboxes: Iterable[str], cause: str) -> None:
         """Give the waiting messages of these mailboxes new slots, soon."""
@@ -59,27 +65,22 @@ class Upkeep:
             self._wake.clear()
 
     async def _round(self) -> None:
-        for pause in await self._store.write(due_to_end):
-            await self.replan_scope(pause, cause="the pause ended")
-        while self._replans:
-            mailbox, cause = next(iter(self._replans.items()))
-            await self._replan(mailbox, cause)
-            if self._replans.get(mailbox) == cause:
-                del self._replans[mailbox]
-        while await self._store.write(expire) == _CHUNK:
+        await self._store.write(due_to_end)
+        while self._replans and not self._stopping:
+            mailbox = next(iter(self._replans))
+            cause = self._replans.pop(mailbox)  # who asks from now on is not served by this one
+            try:
+                await self._replan(mailbox, cause)
+            except StoreFault:
+                self._replans.setdefault(mailbox, cause)
+                raise
+        while await self._store.write(expire) == _CHUNK and not self._stopping:
             pass
-
-    async def replan_scope(self, pause: Pause, cause: str) -> None:
-        """Ask for new slots wherever a lifted pause had stopped something."""
-        found = await self._store.look(
-            lambda tx: [m.address for m in tx.memory.mailboxes_in(pause.kind, pause.name)]
-        )
-        self.ask(found, cause)
 
     async def adopt(self, policy: Policy, actor: str) -> None:
         """Put a new book in force and plan again what it changes."""
 
-        def change(tx: Transaction) -> list[str]:
+        def change(tx: Transaction) -> None:
             old = tx.memory.policy.hash
             changed = adopt(tx, policy)
             tx.add_audit(
@@ -92,13 +93,12 @@ class Upkeep:
                     detail={"old": old, "new": policy.hash, "mailboxes": changed},
                 )
             )
-            return changed
 
-        self.ask(await self._store.write(change), "the book changed")
+        await self._store.write(change)
 
     async def _replan(self, mailbox: str, cause: str) -> None:
         at = Replan()
-        while not at.done:
+        while not at.done and not self._stopping:
             at = await self._store.write(partial(replan, mailbox=mailbox, cause=cause, at=at))
 
 

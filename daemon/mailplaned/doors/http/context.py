@@ -12,7 +12,6 @@ from mailplaned.domain.ids import Id
 from mailplaned.domain.policy import Policy
 from mailplaned.domain.records import Token
 from mailplaned.ports import Clock, Random, Store
-from mailplaned.services.upkeep import Upkeep
 
 VERSION = "0.1.0"
 
@@ -34,7 +33,6 @@ class Context:
     store: Store
     clock: Clock
     random: Random
-    upkeep: Upkeep
     own_uid: int
     pid: int
     started_us: int

@@ -22,8 +22,6 @@ from mailplaned.doors.http.times import parse_time
 from mailplaned.ports import Transaction
 from mailplaned.services import pauses
 
-_RESUMED = "the pause was lifted"
-
 
 async def list_pauses(request: Request, context: Context) -> Response:
     """Pauses that concern a workspace, or all; with `lifted=true` those of the past too."""
@@ -117,7 +115,6 @@ async def lift_pause(request: Request, context: Context) -> Response:
         raise refuse("not-found", "there is no such pause")
 
     lifted = await commit(context, change)
-    await context.upkeep.replan_scope(lifted, cause=_RESUMED)
     return reply({"lifted": [ids.show_id(ids.PAUSE, lifted.id)]})
 
 
@@ -143,7 +140,6 @@ async def resume_named(request: Request, context: Context) -> Response:
         raise refuse(lifted.code, lifted.detail)
 
     lifted = await commit(context, change)
-    await context.upkeep.replan_scope(lifted[0], cause=_RESUMED)
     return reply({"lifted": [ids.show_id(ids.PAUSE, pause.id) for pause in lifted]})
 
 
