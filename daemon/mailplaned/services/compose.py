@@ -15,10 +15,7 @@ from mailplaned.domain import mime
 from mailplaned.domain.header_values import decode_words, encode_mailbox, encode_text, value_fault
 from mailplaned.domain.windows import to_datetime
 from mailplaned.services.addresses import Address, BadAddress, parse_address
-from mailplaned.services.raw_messages import KINDS, BadRaw, read_raw
-
-RECIPIENT_COUNT = 500
-"""The most recipients of one message, as at Gmail and Exchange Online by default."""
+from mailplaned.services.raw_messages import KINDS, RECIPIENT_COUNT, BadRaw, read_raw
 
 HEADER_COUNT = 100
 HEADER_NAME_CHARACTERS = 76

@@ -16,6 +16,9 @@ from mailplaned.domain import mime
 from mailplaned.domain.header_values import control_fault, decode_words
 from mailplaned.services.addresses import BadAddress, parse_address
 
+RECIPIENT_COUNT = 500
+"""The most recipients of one message, as at Gmail and Exchange Online by default."""
+
 HEADER_OCTETS = 262_144
 """The longest header block; Gmail takes 500 KB. Ours."""
 
@@ -169,8 +172,11 @@ def _addresses(name: str, value: str) -> list[str]:
         elif piece[0] in _UNBALANCED:
             raise BadRaw(f"header {name} has an unbalanced quote or bracket")
     texts.append(value[start:])
+    given = [text for text in texts if text.strip(" ")]
+    if len(given) > RECIPIENT_COUNT:
+        raise BadRaw(f"header {name} holds more than {RECIPIENT_COUNT} addresses")
     try:
-        return [parse_address(text).address for text in texts if text.strip(" ")]
+        return [parse_address(text).address for text in given]
     except BadAddress as error:
         raise BadRaw(f"header {name}: an address {error.reason}") from error
 

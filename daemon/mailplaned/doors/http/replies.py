@@ -9,6 +9,9 @@ from starlette.responses import Response
 
 from mailplane_wire.problems import FieldError, Problem, problem
 
+ERRORS_TOLD = 100
+"""Faults that one answer names; a body can hold millions."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -27,12 +30,15 @@ def refuse(code: str, detail: str, **about: Any) -> Refusal:
 
 def invalid(*errors: tuple[str, str]) -> Refusal:
     """A refusal that names fields and what is wrong with each."""
-    words = "; ".join(f"{name}: {reason}" for name, reason in errors)
+    told = errors[:ERRORS_TOLD]
+    words = "; ".join(f"{name}: {reason}" for name, reason in told)
+    if len(errors) > len(told):
+        words += f"; and {len(errors) - len(told)} more"
     return Refusal(
         problem(
             "invalid",
             words,
-            errors=[FieldError(field=name, reason=reason) for name, reason in errors],
+            errors=[FieldError(field=name, reason=reason) for name, reason in told],
         )
     )
 

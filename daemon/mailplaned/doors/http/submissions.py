@@ -27,9 +27,10 @@ from mailplaned.services.compose import AttachmentDraft, Draft, compose
 BATCH_LIMIT = 1_000
 KEY_LENGTH = 255
 METADATA_BYTES = 16_384
+ANSWERED_DEPTH = 32
+"""How deep metadata may be nested: it has to be read again for every answer that shows it."""
 
-_decode_one = msgspec.json.Decoder(wire.Submission).decode
-_decode_batch = msgspec.json.Decoder(wire.Batch).decode
+
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 """msgspec's words."""
 
@@ -56,7 +57,7 @@ async def submit(request: Request, context: Context) -> Response:
     header_key = request.headers.get("idempotency-key")
     if header_key is not None and batch:
         raise invalid(("Idempotency-Key", "in a batch, give each message its idempotency_key"))
-    parsed = [_parse(body, context, header_key) for body in bodies]
+    parsed = await _parse_all(bodies, context, header_key)
     results = await context.store.write(
         partial(_submit_all, caller=caller, parsed=parsed, random=context.random)
     )
@@ -69,7 +70,7 @@ async def preflight(request: Request, context: Context) -> Response:
     """What `submit` would answer now; nothing is kept."""
     caller = caller_of(request)
     bodies, batch = _bodies(await read_json(request))
-    parsed = [_parse(body, context, None) for body in bodies]
+    parsed = await _parse_all(bodies, context, None)
     results = await context.store.look(
         lambda tx: [
             item if isinstance(item, Problem) else admission.preflight(tx, caller, item)
@@ -105,35 +106,53 @@ def _submit_all(
 
 
 def _bodies(content: bytes) -> tuple[list[Body], bool]:
-    """The submissions of a request, each decoded or with its problem, and whether it is a batch."""
+    """The submissions of a request, each decoded or with its problem, and whether it is a batch.
+
+    The messages of a batch are counted before any is made: empty ones are small to send only.
+    """
     try:
-        if content.lstrip()[1:32].lstrip().startswith(b'"messages"'):
-            return list(_checked(_decode_batch(content).messages)), True
-        return [_decode_one(content)], False
+        return [_decode(content, wire.Submission)], False
     except msgspec.ValidationError:
-        pass  # told in full below
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        raise invalid(("body", f"is not valid JSON: {fault}")) from fault
+        pass  # a batch, or told of below
     try:
-        raw = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        raise invalid(("body", f"is not valid JSON: {fault}")) from fault
-    if not isinstance(raw, dict):
-        raise invalid(("body", "has to be a JSON object"))
-    if "messages" not in raw:
-        return [_convert(raw)], False
-    unknown = [(name, "is not a field of a batch") for name in raw if name != "messages"]
+        fields = _decode(content, dict[str, msgspec.Raw])
+    except msgspec.ValidationError as fault:
+        raise invalid(("body", "has to be a JSON object")) from fault
+    if "messages" not in fields:
+        return [_body(content)], False
+    unknown = [(name, "is not a field of a batch") for name in fields if name != "messages"]
     if unknown:
         raise invalid(*unknown)
-    if not isinstance(raw["messages"], list):
-        raise invalid(("messages", "has to be a list"))
-    return [_convert(item) for item in _checked(raw["messages"])], True
-
-
-def _checked(messages: list[Any]) -> list[Any]:
+    try:
+        messages = _decode(fields["messages"], list[msgspec.Raw])
+    except msgspec.ValidationError as fault:
+        raise invalid(("messages", "has to be a list")) from fault
     if not 0 < len(messages) <= BATCH_LIMIT:
         raise invalid(("messages", f"has to hold 1 to {BATCH_LIMIT} messages"))
-    return messages
+    return [_body(message) for message in messages], True
+
+
+def _body(content: bytes | msgspec.Raw) -> Body:
+    try:
+        submission: wire.Submission = _decode(content, wire.Submission)
+    except msgspec.ValidationError:
+        pass  # told in full below
+    else:
+        return submission
+    try:
+        return _convert(_decode(content))
+    except msgspec.ValidationError as fault:  # a number that is none of ours
+        return _invalid([told("", str(fault))])
+
+
+def _decode(content: bytes | msgspec.Raw, type_: Any = Any) -> Any:
+    """JSON as a type. Raises ValidationError for another type, Refusal for what is no JSON."""
+    try:
+        return msgspec.json.decode(content, type=type_)
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise invalid(("body", f"is not valid JSON: {fault}")) from fault
 
 
 def _convert(raw: Any) -> Body:
@@ -162,6 +181,17 @@ def told(name: str, words: str) -> tuple[str, str]:
     return name.lstrip(".") or "body", reason[:1].lower() + reason[1:]
 
 
+async def _parse_all(
+    bodies: list[Body], context: Context, header_key: str | None
+) -> list[answers.Submission | Problem]:
+    """Each body checked and composed; others have their turn in between."""
+    parsed = [_parse(bodies[0], context, header_key)]
+    for body in bodies[1:]:
+        await context.clock.sleep_us(0)
+        parsed.append(_parse(body, context, header_key))
+    return parsed
+
+
 def _parse(body: Body, context: Context, header_key: str | None) -> answers.Submission | Problem:
     if isinstance(body, Problem):
         return body
@@ -185,9 +215,12 @@ def _parse(body: Body, context: Context, header_key: str | None) -> answers.Subm
         errors.append(("idempotency_key", "differs from the Idempotency-Key header"))
     if key is not None and not (0 < len(key) <= KEY_LENGTH and key.isprintable()):
         errors.append(("idempotency_key", f"has to be 1 to {KEY_LENGTH} printable characters"))
-    metadata = msgspec.json.encode(_metadata(body))
+    fault = metadata_fault(body.metadata)
+    metadata = b"" if fault else msgspec.json.encode(_metadata(body))
     if len(metadata) > METADATA_BYTES:
-        errors.append(("metadata", f"may have {METADATA_BYTES} bytes at most"))
+        fault = f"may have {METADATA_BYTES} bytes at most"
+    if fault is not None:
+        errors.append(("metadata", fault))
     composed = compose(
         _draft(body),
         token=f"{context.random.bits(96):024x}",
@@ -224,6 +257,21 @@ def _read(errors: list[tuple[str, str]], name: str, text: str | None, parse: Any
         errors.append((name, str(fault)))
         return None
     return value
+
+
+def metadata_fault(value: dict[str, Any]) -> str | None:
+    """Why metadata is not taken: it is nested too deep. None when it is not."""
+    level: list[Any] = [value]
+    for _ in range(ANSWERED_DEPTH):
+        level = [
+            inner
+            for item in level
+            for inner in (item.values() if isinstance(item, dict) else item)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return None
+    return f"may be nested {ANSWERED_DEPTH} deep at most"
 
 
 def _metadata(body: wire.Submission) -> dict[str, Any]:

@@ -33,10 +33,12 @@ def parse_time(text: str) -> int:
         moment = None
     if moment is None or moment.tzinfo is None or len(text) < len("2026-12-01T08:00Z"):
         raise ValueError("has to be an RFC 3339 time with a zone, such as 2026-12-01T08:00:00Z")
+    at_us = to_us(moment)
     try:
-        return to_us(moment)
-    except OverflowError:
+        to_datetime(at_us)
+    except OverflowError:  # in UTC it is before the year 1 or after 9999, and can't be shown
         raise ValueError("is out of range") from None
+    return at_us
 
 
 def parse_duration(text: str) -> int:
