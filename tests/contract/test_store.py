@@ -14,7 +14,7 @@ import pytest
 from mailplaned.domain.ids import MESSAGE, parse_id
 from mailplaned.domain.message import State
 from mailplaned.domain.policy import Cap
-from mailplaned.domain.windows import Per
+from mailplaned.domain.windows import HOUR_US, Per
 from mailplaned.ports import MessageFilter, StoreFault, StoreFull, Transaction
 from mailplaned.services.answers import Admitted
 from mailplaned.services.messages import cancel
@@ -235,3 +235,29 @@ async def test_a_fault_of_the_database_is_a_store_fault(tmp_path: Path) -> None:
         with pytest.raises(StoreFault):
             await store.write(broken)
         assert (await store.write(admitted)).id
+
+
+async def test_a_clock_believed_in_a_commit_that_failed_is_not_believed(tmp_path: Path) -> None:
+    clock = ManualClock()
+
+    def believe(tx: Transaction) -> int:
+        ahead_us = tx.memory.time.ahead_us
+        tx.memory.time.believe(clock.wall_us())
+        return ahead_us
+
+    def bad(tx: Transaction) -> None:
+        raise ValueError("mine alone")
+
+    async with store_at(tmp_path, clock) as store:
+        clock.wall += HOUR_US
+        ahead_us, _ = await asyncio.gather(
+            store.write(believe), store.write(bad), return_exceptions=True
+        )
+        assert ahead_us == HOUR_US
+
+
+async def test_a_look_writes_nothing(tmp_path: Path) -> None:
+    async with store_at(tmp_path) as store:
+        assert await store.look(lambda tx: tx.kept_answer("beta", "key")) is None
+    with sqlite3.connect(tmp_path / "mailplane.db") as connection:
+        assert connection.execute("SELECT * FROM scopes").fetchall() == []

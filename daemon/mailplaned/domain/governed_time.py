@@ -65,6 +65,10 @@ class GovernedTime:
         self._governed_us = max(self._governed_us, wall_us)
         self.ahead_us = 0
 
+    def forget(self, anchor: Anchor) -> None:
+        """Go back to an anchor of this run: what was believed since has not been kept."""
+        self._governed_us, self._boot_us = anchor.governed_us, anchor.boot_us
+
     @property
     def anchor(self) -> Anchor:
         """What to store."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from mailplaned.domain.governed_time import GovernedTime
+from mailplaned.domain.governed_time import Anchor, GovernedTime
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.policy import Policy
 from mailplaned.ports import Clock, Effects, Reader, StoreClosed, StoreFault, StoreFull, Transaction
@@ -236,6 +236,7 @@ class SqliteStore:
         self, connection: sqlite3.Connection, changes: list[Change], batch: _Batch
     ) -> list[Any]:
         """Run changes in one transaction. Raises whatever one of them raises, and undoes all."""
+        began: Anchor | None = None
         try:
             if self._stale:
                 if self.fault is not None:
@@ -245,6 +246,7 @@ class SqliteStore:
             assert self._scopes is not None
             memory = self._memory
             now_us = memory.time.read(wall_us=self._clock.wall_us(), boot_us=self._clock.boot_us())
+            began = memory.time.anchor
             connection.execute("BEGIN IMMEDIATE")
             transaction = SqlTransaction(connection, self._scopes, memory, now_us)
             before = connection.total_changes
@@ -259,6 +261,8 @@ class SqliteStore:
             connection.execute("COMMIT")
         except BaseException as fault:
             self._stale = True
+            if began is not None:
+                memory.time.forget(began)
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if isinstance(fault, sqlite3.Error):

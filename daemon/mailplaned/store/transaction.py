@@ -43,7 +43,7 @@ class SqlTransaction(SqlReader):
     # --- submissions ------------------------------------------------------------------------------
 
     def kept_answer(self, workspace: str, key: str) -> KeptAnswer | None:
-        scope = self._scopes.id("workspace", workspace)
+        scope = self._scopes.find("workspace", workspace)  # a preflight asks, and writes nothing
         row = self._db.execute(Q["kept_answer"], (scope, key)).fetchone()
         return rows.kept_answer(row) if row else None
 
