@@ -136,6 +136,18 @@ def test_what_is_due_now_does_not_sleep_until_the_last_slot_of_its_commit() -> N
     play(small_book(), scene)
 
 
+def test_times_to_look_that_earlier_ones_have_replaced_are_not_kept() -> None:
+    async def scene(desk: Desk) -> None:
+        dispatcher = desk.core.dispatcher
+        for _ in range(5_000):
+            dispatcher._look_at(ANA, 10 * DAY_US)
+            dispatcher._look_at(ANA, 0)
+            assert dispatcher._ready() == [ANA]
+        assert len(dispatcher._heap) < 2_000
+
+    play(small_book(), scene)
+
+
 def test_of_several_wake_ups_in_one_commit_the_first_counts() -> None:
     async def scene(desk: Desk) -> None:
         soon, late = (desk.clock.true_us + n * HOUR_US for n in (1, 9))

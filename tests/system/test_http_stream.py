@@ -201,6 +201,22 @@ def test_who_sees_one_workspace_is_told_nothing_of_another(
     assert [text for text in found if "beta" in text] == []
 
 
+def test_who_is_no_longer_a_member_is_told_nothing_more(the_sink: Sink, the_daemon: Daemon) -> None:
+    own = f'[[member]]\nname = "bo"\nuid = {os.getuid()}\nrole = "viewer"\n'
+    other = f'[[member]]\nname = "al"\nuid = {os.getuid() + 1}\nrole = "owner"\n'
+    the_daemon.write("mailplane.toml", SHIM + own)
+    the_daemon.write("workspaces/acme.toml", workspace(the_sink.port))
+    with reading(the_daemon.start().door) as reader:
+        frames = reader.frames(8)
+        assert next(frames).kind == "snapshot"
+        the_daemon.write("mailplane.toml", SHIM + other)
+        asked = time.monotonic()
+        for _ in frames:
+            pass
+        assert time.monotonic() - asked < 6
+    assert the_daemon.door.call("GET", "/v1/mailboxes").status == 403
+
+
 def test_readers_that_do_not_read_are_hung_up_on_and_memory_stays_bounded(
     the_sink: Sink, the_daemon: Daemon
 ) -> None:

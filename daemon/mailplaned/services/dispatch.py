@@ -43,6 +43,9 @@ _REST_US = 15 * SECOND_US
 _LONGEST_REST_US = 5 * MINUTE_US
 """How long a mailbox rests when its relay can't be reached, doubling from the first value."""
 
+_STALE_TIMES = 1_000
+"""How many times to look that an earlier one has replaced may be kept."""
+
 _UNREACHED = frozenset({Stage.CONNECT, Stage.GREETING, Stage.TLS})
 
 _log = structlog.get_logger("dispatch")
@@ -120,6 +123,9 @@ class Dispatcher:
         if at_us < self._due.get(mailbox, at_us + 1):
             self._due[mailbox] = at_us
             heapq.heappush(self._heap, (at_us, mailbox))
+            if len(self._heap) > 2 * len(self._due) + _STALE_TIMES:
+                self._heap = [(due_us, name) for name, due_us in self._due.items()]
+                heapq.heapify(self._heap)
             self._wake.set()
 
     def _ready(self) -> list[str]:

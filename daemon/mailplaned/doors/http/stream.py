@@ -139,6 +139,7 @@ class Stream:
         self._cursors = (0, 0)
         self._book: wire.BookView | None = None
         self._sweep: list[str] = []
+        self._members = context.policy.members
 
     # --- what happens -----------------------------------------------------------------------------
 
@@ -151,6 +152,10 @@ class Stream:
     def note_book(self) -> None:
         """Another book is in force, or one was refused."""
         self._all_dirty = True
+        if self._members != self._context.policy.members:  # who may still read comes back
+            self._members = self._context.policy.members
+            for subscriber in self._subscribers:
+                subscriber.drop()
 
     async def run(self) -> None:
         """Tell changes until the daemon stops."""
