@@ -252,3 +252,25 @@ def test_suppressing_twice_names_the_suppression_that_there_is(
     assert again(None).id == everywhere.id
     assert again("acme").id == here.id
     assert tx.memory.suppressions == 2
+
+
+@pytest.mark.parametrize("seen", [{"beta", "gamma"}, {"gamma"}, set[str]()])
+def test_whose_mailbox_it_is_stays_unsaid_to_who_may_not_see_it(
+    database: sqlite3.Connection, seen: set[str]
+) -> None:
+    tx = desk(database)
+    stranger = Caller(name="bo", role=Role.OPERATOR, workspaces=frozenset(seen))
+    answer = refused(submit(tx, stranger, submission(workspace=None), RANDOM))
+    assert "'acme'" not in answer.detail
+
+
+def test_a_known_and_an_unknown_mailbox_look_alike_to_a_stranger(
+    database: sqlite3.Connection,
+) -> None:
+    tx = desk(database)
+    stranger = Caller(name="bo", role=Role.OPERATOR, workspaces=frozenset(["beta", "gamma"]))
+    answers = [
+        refused(submit(tx, stranger, submission(workspace=None, mailbox=mailbox), RANDOM))
+        for mailbox in (ANA, "zoe@acme.example")
+    ]
+    assert [answer.code for answer in answers] == ["unknown-mailbox"] * 2

@@ -79,9 +79,9 @@ def _identify(tx: Transaction, caller: Caller, submission: Submission) -> Worksp
         (name,) = caller.workspaces
     if name is None and asked is not None:
         found = policy.mailbox(asked)
-        name = found.workspace if found is not None else None
-    if name is None and len(policy.workspaces) == 1:
-        (name,) = policy.workspaces
+        name = found.workspace if found is not None and caller.sees(found.workspace) else None
+    if name is None and len(seen := [ws for ws in policy.workspaces if caller.sees(ws)]) == 1:
+        (name,) = seen
     if name is None:
         if submission.mailbox is not None:
             return _unknown_mailbox(submission.mailbox)
