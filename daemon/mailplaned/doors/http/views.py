@@ -148,14 +148,14 @@ def workspace_view(
 def scope_caps(
     memory: Memory, mailboxes: list[Mailbox], scope: str, now_us: int
 ) -> list[wire.CapView]:
-    """The caps bound to one scope, as its mailboxes know them."""
-    for mailbox in mailboxes:
-        return [
-            cap_view(standing)
-            for standing in memory.governor.standings(mailbox.address, now_us)
-            if standing.scope == scope
-        ]
-    return []
+    """The caps bound to one scope, as any of its mailboxes knows them."""
+    if not mailboxes:
+        return []
+    return [
+        cap_view(standing)
+        for standing in memory.governor.standings(mailboxes[0].address, now_us)
+        if standing.scope == scope
+    ]
 
 
 def message_view(
