@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from mailplaned.domain.bindings import Demand
 from mailplaned.domain.governed_time import Anchor
-from mailplaned.domain.governor import Demand
 from mailplaned.domain.ids import Id
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.message import RecipientState, State

@@ -6,7 +6,8 @@ import itertools
 import time
 from pathlib import Path
 
-from mailplaned.domain.governor import Demand, Governor
+from mailplaned.domain.bindings import Demand
+from mailplaned.domain.governor import Governor
 from tests.bench.figures import Report, Scale, say, short
 from tests.bench.ours import Book, policy_of
 from tests.fakes.process_daemon import Daemon

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mailplaned.domain.governor import Demand
+from mailplaned.domain.bindings import Demand
 from mailplaned.domain.policy import Cap, Counts, Policy, Workspace
 from mailplaned.domain.windows import LENGTH_US, Kind, Per, calendar_window, to_datetime
 

@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailplaned.domain.bindings import Demand
 from mailplaned.domain.caps import NEVER_US, Standing
 from mailplaned.domain.governed_time import GovernedTime
-from mailplaned.domain.governor import Demand, Governor, Plan
+from mailplaned.domain.governor import Governor, Plan
 from mailplaned.domain.ledger import HAND_OFF_GUARD_US
 from mailplaned.domain.policy import (
     Account,
@@ -303,7 +304,8 @@ def test_a_plan_asked_for_twice_is_the_same_plan(
     plan = desk.governor.plan(last, desk.now_us, desk.now_us)
     fresh = desk.rebuilt(policy)
     for mailbox in MAILBOXES:  # the pace of a restarted daemon counts from the last it knows of
-        fresh._spacings[mailbox].last_us = desk.governor._spacings[mailbox].last_us
+        last_us = desk.governor._bindings.spacings[mailbox].last_us
+        fresh._bindings.spacings[mailbox].last_us = last_us
     again = fresh.plan(last, desk.now_us, desk.now_us)
     assert _told(again, desk.now_us) == _told(plan, desk.now_us)
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from mailplaned.domain.bindings import Demand
 from mailplaned.domain.governed_time import GovernedTime
-from mailplaned.domain.governor import Demand
 from mailplaned.domain.ids import MESSAGE, parse_id
 from mailplaned.domain.message import State
 from mailplaned.domain.outcomes import Outcome, RecipientReport, Reply, Report, Stage

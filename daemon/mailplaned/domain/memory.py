@@ -7,8 +7,9 @@ from bisect import bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
+from mailplaned.domain.bindings import Demand
 from mailplaned.domain.governed_time import GovernedTime
-from mailplaned.domain.governor import Demand, Governor
+from mailplaned.domain.governor import Governor
 from mailplaned.domain.policy import Mailbox, Policy, Workspace
 from mailplaned.domain.records import Message, Pause, ScopeKind
 from mailplaned.domain.windows import WEEK_US

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import cast
 
+from mailplaned.domain.bindings import Demand
 from mailplaned.domain.caps import NEVER_US, Standing
-from mailplaned.domain.governor import Demand, Plan
+from mailplaned.domain.governor import Plan
 from mailplaned.domain.message import RecipientState
 from mailplaned.domain.policy import Mailbox, OnCap, Workspace
 from mailplaned.domain.records import Pause, Recipient, RecipientKind

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from mailplaned.domain.governor import Demand
+from mailplaned.domain.bindings import Demand
 from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.policy import Mailbox
 from mailplaned.domain.records import Claim, Message, Recipient

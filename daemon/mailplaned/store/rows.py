@@ -6,7 +6,7 @@ import json
 import sqlite3
 from typing import Any, cast
 
-from mailplaned.domain.governor import Demand
+from mailplaned.domain.bindings import Demand
 from mailplaned.domain.ids import Id
 from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.outcomes import Outcome

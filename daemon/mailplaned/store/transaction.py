@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from mailplaned.domain.bindings import Demand
 from mailplaned.domain.governed_time import Anchor
-from mailplaned.domain.governor import Demand
 from mailplaned.domain.ids import Id
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.message import RecipientState, State

@@ -1,0 +1,243 @@
+"""A policy bound to ledgers: what each demand is charged to, and which caps it has to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mailplaned.domain.caps import Rule, Share
+from mailplaned.domain.governed_time import Frame
+from mailplaned.domain.ledger import Track
+from mailplaned.domain.pace import Spacing
+from mailplaned.domain.policy import Cap, Counts, Mailbox, Policy, Workspace
+from mailplaned.domain.windows import DAY_US, Kind, Per
+
+_UNBOUNDED = 2**40
+"""The limit of the cap that carries a ramp where no day cap is set."""
+
+_FOOTPRINTS_KEPT = 20_000
+"""Demands whose ledgers and rules are remembered; most are seen again and again."""
+
+_DOMAINS_KEPT = 5_000
+"""Recipient domains whose ledgers are kept before it is asked which are idle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What one attempt takes: a message to `recipients` addresses at these domains."""
+
+    mailbox: str
+    workload: str
+    recipients: int
+    domains: tuple[tuple[str, int], ...] = ()
+    """Recipient domain and how many of the recipients are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a demand touches: ledgers to charge, and rules to ask, with the units it takes there.
+
+    The third of a rule's entry is what other workloads' shares keep from it.
+    """
+
+    tracks: tuple[tuple[Track, int], ...]
+    rules: tuple[tuple[Rule, int, int], ...]
+    spacing: Spacing
+    workload: str
+
+
+class Bindings:
+    """Every ledger and every cap of one policy. Mutable, and owned by one thread."""
+
+    def __init__(self, policy: Policy, frame: Frame) -> None:
+        self._frame = frame
+        self.tracks: dict[tuple[str, Counts], Track] = {}
+        """Every ledger, by scope and by what it counts."""
+        self.rules: dict[str, tuple[Rule, ...]] = {}
+        """The caps that bind a mailbox whatever the workload and the recipients."""
+        self._shared: dict[str, tuple[tuple[str, Track], ...]] = {}
+        self._wide_rules: dict[tuple[str, Cap], Rule] = {}
+        self._domain_caps: dict[tuple[str, str], tuple[Workspace, Cap]] = {}
+        self._domain_rules: dict[str, Rule] = {}
+        self._domains_bound = _DOMAINS_KEPT
+        self.spacings: dict[str, Spacing] = {}
+        """The pace of each mailbox."""
+        self._cache: dict[Demand, Footprint] = {}
+        self._workspace_of: dict[str, str] = {}
+        self._account_of: dict[str, str] = {}
+        for workspace in policy.workspaces.values():
+            self._bind(workspace)
+
+    def knows(self, mailbox: str) -> bool:
+        """Whether the policy has this mailbox."""
+        return mailbox in self.rules
+
+    def footprint(self, demand: Demand) -> Footprint:
+        """What a demand touches; the mailbox has to be known."""
+        footprint = self._cache.get(demand)
+        if footprint is None:
+            if len(self._cache) >= _FOOTPRINTS_KEPT:
+                self._cache.clear()
+            footprint = self._cache[demand] = self._make_footprint(demand)
+        return footprint
+
+    def charged(self, demand: Demand, account: str | None) -> tuple[tuple[Track, int], ...]:
+        """The ledgers that an attempt through this account is charged to.
+
+        The book may have moved its mailbox to another account since, or removed it: what it took
+        still counts wherever it was taken.
+        """
+        if account is None or self._account_of.get(demand.mailbox) == account:
+            return self.footprint(demand).tracks
+        of_workspace, _, _ = account.partition("/")
+        scopes = [
+            f"domain:{demand.mailbox.rpartition('@')[2]}",
+            f"account:{account}",
+            f"workspace:{of_workspace}",
+        ]
+        if self.knows(demand.mailbox):
+            own = f"mailbox:{demand.mailbox}"
+            scopes += [own, f"share:{demand.mailbox}/{demand.workload}"]
+        units = {Counts.MESSAGES: 1, Counts.RECIPIENTS: demand.recipients}
+        found = [
+            (track, units[counts])
+            for scope in scopes
+            for counts in Counts
+            if (track := self.tracks.get((scope, counts))) is not None
+        ]
+        more = self._domain_charges(demand, of_workspace)
+        return (*found, *((rule.track, count) for rule, count in more))
+
+    def track(self, scope: str, counts: Counts) -> Track:
+        """The ledger of a scope; it is made when there is none."""
+        track = self.tracks.get((scope, counts))
+        if track is None:
+            track = self.tracks[scope, counts] = Track()
+        return track
+
+    def drop_idle_domains(self, now_us: int) -> None:
+        """Forget recipient domains that nothing is charged to any more, once there are many."""
+        if len(self._domain_rules) <= self._domains_bound:
+            return
+        for scope, rule in list(self._domain_rules.items()):
+            if rule.track.idle_since(now_us - 8 * DAY_US):
+                del self._domain_rules[scope], self.tracks[scope, rule.cap.counts]
+        self._cache.clear()
+        self._domains_bound = max(_DOMAINS_KEPT, 2 * len(self._domain_rules))
+
+    def _bind(self, workspace: Workspace) -> None:
+        for mailbox in workspace.mailboxes.values():
+            self._workspace_of[mailbox.address] = workspace.name
+            self._account_of[mailbox.address] = workspace.accounts[mailbox.account].key
+            self.spacings[mailbox.address] = Spacing(
+                mailbox.pace, self.track(f"mailbox:{mailbox.address}", Counts.MESSAGES)
+            )
+            self.rules[mailbox.address] = tuple(self._rules_of(mailbox, workspace))
+            self._shared[mailbox.address] = tuple(
+                (name, self.track(f"share:{mailbox.address}/{name}", Counts.MESSAGES))
+                for name in mailbox.shares
+            )
+        for workload in workspace.workloads.values():
+            if workload.recipient_domain is not None:
+                key = (workspace.name, workload.name)
+                self._domain_caps[key] = (workspace, workload.recipient_domain)
+
+    def _rules_of(self, mailbox: Mailbox, workspace: Workspace) -> Iterator[Rule]:
+        shares = tuple(
+            Share(
+                workload=name,
+                units=units,
+                track=self.track(f"share:{mailbox.address}/{name}", Counts.MESSAGES),
+            )
+            for name, units in mailbox.shares.items()
+        )
+        caps = list(mailbox.caps)
+        if mailbox.ramp is not None and not any(_daily_messages(cap) for cap in caps):
+            caps.append(Cap(limit=_UNBOUNDED, per=Per.DAY, kind=Kind.ROLLING))
+        for cap in caps:
+            daily = _daily_messages(cap)
+            yield Rule(
+                scope=f"mailbox:{mailbox.address}",
+                cap=cap,
+                track=self.track(f"mailbox:{mailbox.address}", cap.counts),
+                zone=workspace.zone,
+                ramp=mailbox.ramp if daily else None,
+                shares=shares if daily else (),
+                frame=self._frame,
+            )
+        account = workspace.accounts[mailbox.account]
+        domain = workspace.domains[mailbox.domain]
+        for scope, wider in (
+            (f"domain:{domain.name}", domain.caps),
+            (f"account:{account.key}", account.caps),
+            (f"workspace:{workspace.name}", workspace.caps),
+        ):
+            for cap in wider:
+                yield self._wide_rule(scope, cap, workspace)
+
+    def _wide_rule(self, scope: str, cap: Cap, workspace: Workspace) -> Rule:
+        rule = self._wide_rules.get((scope, cap))
+        if rule is None:
+            rule = self._wide_rules[scope, cap] = Rule(
+                scope=scope,
+                cap=cap,
+                track=self.track(scope, cap.counts),
+                zone=workspace.zone,
+                frame=self._frame,
+            )
+        return rule
+
+    def _make_footprint(self, demand: Demand) -> Footprint:
+        footprint = self._fixed_footprint(demand)
+        more = self._domain_charges(demand, self._workspace_of[demand.mailbox])
+        if not more:
+            return footprint
+        return Footprint(
+            footprint.tracks + tuple((rule.track, units) for rule, units in more),
+            footprint.rules + tuple((rule, units, 0) for rule, units in more),
+            footprint.spacing,
+            footprint.workload,
+        )
+
+    def _domain_charges(self, demand: Demand, of_workspace: str) -> list[tuple[Rule, int]]:
+        """The caps of the recipient domains, if the workload has any, and what each is charged."""
+        limited = self._domain_caps.get((of_workspace, demand.workload))
+        if limited is None:
+            return []
+        workspace, cap = limited
+        more = []
+        for name, count in demand.domains:
+            scope = f"recipient_domain:{workspace.name}/{demand.workload}/{name}"
+            rule = self._domain_rules.get(scope)
+            if rule is None:
+                rule = self._domain_rules[scope] = Rule(
+                    scope=scope,
+                    cap=cap,
+                    track=self.track(scope, cap.counts),
+                    zone=workspace.zone,
+                    frame=self._frame,
+                )
+            more.append((rule, count if cap.counts is Counts.RECIPIENTS else 1))
+        return more
+
+    def _fixed_footprint(self, demand: Demand) -> Footprint:
+        units = {Counts.MESSAGES: 1, Counts.RECIPIENTS: demand.recipients}
+        rules = tuple(
+            (rule, units[rule.cap.counts], rule.kept_from(demand.workload))
+            for rule in self.rules[demand.mailbox]
+        )
+        tracks: dict[int, tuple[Track, int]] = {}
+        own = self.track(f"mailbox:{demand.mailbox}", Counts.MESSAGES)
+        tracks[id(own)] = (own, 1)
+        for rule, count, _ in rules:
+            tracks[id(rule.track)] = (rule.track, count)
+        for name, track in self._shared[demand.mailbox]:
+            if name == demand.workload:
+                tracks[id(track)] = (track, 1)
+        return Footprint(
+            tuple(tracks.values()), rules, self.spacings[demand.mailbox], demand.workload
+        )
+
+
+def _daily_messages(cap: Cap) -> bool:
+    return cap.per is Per.DAY and cap.counts is Counts.MESSAGES
