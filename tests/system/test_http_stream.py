@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from mailplaned.doors.http.stream import BACKLOG_BYTES
+from mailplaned.doors.http.subscriber import BACKLOG_BYTES
 from tests.fakes.process_daemon import SHIM, Daemon, to, workspace
 from tests.fakes.process_http import Door
 from tests.fakes.process_wait import stays, until

@@ -8,8 +8,7 @@ misses none of them; rows it gets anew by a snapshot. A reader that does not kee
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 
 import msgspec
 import structlog
@@ -17,13 +16,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from mailplane_wire import resources as wire
-from mailplaned.domain.roles import Action, Caller
 from mailplaned.domain.windows import SECOND_US
 from mailplaned.doors.http import views
 from mailplaned.doors.http.context import VERSION, Context
 from mailplaned.doors.http.guard import caller_of
 from mailplaned.doors.http.replies import refuse
 from mailplaned.doors.http.resources import workspace_of
+from mailplaned.doors.http.subscriber import Subscriber
 from mailplaned.doors.http.times import show_time
 from mailplaned.ports import Effects, Reader, StoreFault, Transaction
 
@@ -32,9 +31,6 @@ TICK_US = SECOND_US // 4
 
 SWEEP_TICKS = 20
 """In how many ticks every mailbox is looked at again: windows roll on without any change."""
-
-BACKLOG_BYTES = 8 * 2**20
-"""How far a slow reader may be behind before it is let go."""
 
 ALL_BACKLOG_BYTES = 8 * 2**20
 """How far all slow readers may be behind together before the slowest are let go."""
@@ -54,81 +50,12 @@ _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger("stream")
 
 
-@dataclass(slots=True, eq=False)
-class _Subscriber:
-    caller: Caller
-    workspace: str | None
-    hang_up: Callable[[], None]
-    frames: list[bytes] = field(default_factory=list)
-    size: int = 0
-    """Bytes that are queued, and those that the connection has not yet got rid of."""
-    leaving: int = 0
-    ended: bool = False
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def wants(self, workspace: str | None) -> bool:
-        if workspace is None:
-            return self.caller.workspaces is None
-        if self.workspace is not None and workspace != self.workspace:
-            return False
-        return self.caller.sees(workspace)
-
-    @property
-    def audience(self) -> object:
-        """What decides about what it may see."""
-        return self.caller.role, self.caller.workspaces, self.workspace
-
-    def may_audit(self, workspace: str | None) -> bool:
-        return self.wants(workspace) and self.caller.may(Action.READ_AUDIT, workspace)
-
-    def book(self, book: wire.BookView) -> wire.BookView:
-        """The book as this reader may know it: its words name mailboxes of every workspace."""
-        if self.caller.workspaces is None:
-            return book
-        problems = ["the last change was refused"] if book.problems else []
-        return msgspec.structs.replace(book, notices=[], problems=problems)
-
-    def put(self, frame: bytes) -> None:
-        """Queue a frame; on a reader too far behind the daemon hangs up."""
-        if not self.ended and self.size + len(frame) > BACKLOG_BYTES:
-            self.drop()
-        if not self.ended:
-            self.frames.append(frame)
-            self.size += len(frame)
-        self.wake.set()
-
-    def drop(self) -> None:
-        """Hang up, and forget what was queued."""
-        self.frames.clear()
-        self.size = 0
-        self.ended = True
-        self.hang_up()
-        self.wake.set()
-
-    def end(self) -> None:
-        """Let the reader go once it has what is queued."""
-        self.ended = True
-        self.wake.set()
-
-    async def take(self) -> bytes:
-        """What is queued, all of it; nothing when the reader is to go."""
-        self.size -= min(self.leaving, self.size)  # whoever takes more has sent the last
-        self.leaving = 0
-        while not self.frames and not self.ended:
-            await self.wake.wait()
-            self.wake.clear()
-        taken = b"".join(self.frames)
-        self.frames.clear()
-        self.leaving = len(taken)
-        return taken
-
-
 class Stream:
     """Watches commits and tells the readers. `run` has to be running."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._subscribers: set[_Subscriber] = set()
+        self._subscribers: set[Subscriber] = set()
         self._readers = 0
         self._telling = asyncio.Lock()
         """Held while cursors and views move: a reader begins between two tellings."""
@@ -191,11 +118,11 @@ class Stream:
         if self._readers >= READERS:
             raise refuse("conflict", f"there are {READERS} readers already")
         cursors = _parse_cursors(request.headers.get("last-event-id"))
-        subscriber = _Subscriber(caller=caller, workspace=workspace, hang_up=request.state.hang_up)
+        subscriber = Subscriber(caller=caller, workspace=workspace, hang_up=request.state.hang_up)
         return StreamingResponse(self._follow(subscriber, cursors), media_type="text/event-stream")
 
     async def _follow(
-        self, subscriber: _Subscriber, cursors: Cursors | None
+        self, subscriber: Subscriber, cursors: Cursors | None
     ) -> AsyncIterator[bytes]:
         self._readers += 1
         try:
@@ -214,7 +141,7 @@ class Stream:
             self._readers -= 1
             self._subscribers.discard(subscriber)
 
-    async def _open(self, subscriber: _Subscriber) -> tuple[wire.Snapshot, Cursors]:
+    async def _open(self, subscriber: Subscriber) -> tuple[wire.Snapshot, Cursors]:
         """The snapshot and the ends of the logs; what comes after these is queued."""
         if not self._subscribers:
             self._dirty = set()
@@ -314,7 +241,7 @@ class Stream:
 
         return await self._context.store.read(read)
 
-    def _shed(self, behind: list[_Subscriber]) -> None:
+    def _shed(self, behind: list[Subscriber]) -> None:
         """Hang up on the slowest of those who were behind before this tick, if all hold too much.
 
         Who keeps up is never among them, however much one tick has told.
@@ -373,7 +300,7 @@ def _totals(mailboxes: list[wire.MailboxView]) -> wire.Totals:
 
 
 def _told(
-    subscriber: _Subscriber,
+    subscriber: Subscriber,
     events: list[wire.LogEvent],
     entries: list[wire.LogAudit],
     after: Cursors,
