@@ -22,6 +22,10 @@ RETRY = '\n[dispatch]\nretry = ["1s", "1s", "2s"]\n'
 """So that a run sees the end of what is tried again."""
 
 
+SOON_S = 60
+"""A slot beyond this is one that a cap has moved."""
+
+
 class Host(Daemon):
     """One state directory and its daemon. `prefix` is put before its command."""
 
@@ -87,10 +91,15 @@ class Host(Daemon):
         return None if self.port is None else Door(port=self.port, token=token)
 
     def idle(self) -> bool:
-        """Whether nothing is due or under way: what still waits, waits for a cap."""
+        """Whether nothing is due or under way: what still waits, waits for a cap.
+
+        Asked in this order, a message can't slip past by moving on in between.
+        """
+        soon = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + SOON_S))
         return not any(
-            self.door.get(f"/v1/messages?state={state}&limit=1")["items"]
-            for state in ("sending", "queued", "deferred")
+            item["slot_at"] is None or item["slot_at"] < soon
+            for state in ("deferred", "queued", "sending", "deferred", "queued")
+            for item in self.door.get(f"/v1/messages?state={state}&limit=1000")["items"]
         )
 
     def drain(self, within_s: float = 60) -> None:

@@ -15,12 +15,13 @@ from typing import Any
 from mailplaned import __main__
 from mailplaned import main as daemon_main
 from mailplaned.domain import message as message_rules
+from mailplaned.domain.bindings import Demand
 from mailplaned.domain.governed_time import GovernedTime
-from mailplaned.domain.governor import Demand, Governor, Plan
+from mailplaned.domain.governor import Governor, Plan
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.policy import Delivery
 from mailplaned.domain.roles import Caller, Role
-from mailplaned.doors.http import guard, stream
+from mailplaned.doors.http import guard, stream, subscriber
 from mailplaned.runtime import place
 from mailplaned.services import settling
 from mailplaned.store import database, store
@@ -165,7 +166,7 @@ def no_hang_up() -> None:
         self.frames.append(bytes(bytearray(frame)))
         self.wake.set()
 
-    stream._Subscriber.put = put  # type: ignore[method-assign]
+    subscriber.Subscriber.put = put  # type: ignore[method-assign]
     stream.Stream._shed = lambda self, behind: None  # type: ignore[method-assign]
 
 

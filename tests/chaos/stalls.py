@@ -34,6 +34,9 @@ SOCKET_LANES = [lane for lane in LANES if lane[0] == "socket"]
 """The shim's port is not to be reached from outside the namespace."""
 
 LONGEST_STALL_S = 0.5
+LIFE_S = 8.0
+"""How long a connection lives at most."""
+
 _RULES = (
     "add table inet chaos",
     "add chain inet chaos out { type filter hook output priority 0; }",
@@ -129,18 +132,21 @@ async def _hand_on(
 
 async def _serve(port: int, chance: random.Random) -> None:
     async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            back, forth = await asyncio.open_connection("127.0.0.1", port)
-            ways = [
-                asyncio.create_task(_hand_on(reader, forth, chance)),
-                asyncio.create_task(_hand_on(back, writer, chance)),
-            ]
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        ways: list[asyncio.Task[None]] = []
+        try:
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(LIFE_S):
+                    back, forth = await asyncio.open_connection("127.0.0.1", port)
+                    ways.append(asyncio.create_task(_hand_on(reader, forth, chance)))
+                    ways.append(asyncio.create_task(_hand_on(back, writer, chance)))
+                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            forth.close()
-        writer.close()
+            if ways:
+                forth.close()
+            writer.close()
 
     server = await asyncio.start_server(join, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)

@@ -26,7 +26,7 @@ BATCH = MAILBOXES
 AHEAD = 500
 """How many messages may wait: the flow never ends, and the queue stays small."""
 
-_BREATH_S = 0.06
+_BREATH_S = 0.02
 
 LONGEST_SEND_S = 2.0
 WATCHED = 100
@@ -43,7 +43,8 @@ class Flow:
         self._recipients = recipients
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.sent = 0
+        self.asked = 0
+        """How many messages have been handed in, or are just being so."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -65,24 +66,25 @@ class Flow:
                 bodies.append(to(recipient, _BOXES[number % MAILBOXES]))
                 number += 1
             time.sleep(_BREATH_S)
-            self.sent += door.post("/v1/messages", {"messages": bodies}).content.count(b'"msg_')
+            self.asked = number
+            door.post("/v1/messages", {"messages": bodies})
 
 
 def _run(
     twins: Sequence[str],
     recipients: int,
     cases: int,
-    race: Callable[[Host, Sink, int], int],
+    race: Callable[[Host, Sink, Flow, int], int],
     late: Callable[[sqlite3.Connection], int],
 ) -> tuple[int, int, int, int]:
     """Late attempts by the tables, late messages at the sink, attempts, messages taken."""
     with host(twins) as made, sink(made.log_path.parent / "sink") as the_sink:
         made.write("workspaces/acme.toml", workspace(the_sink.port, *_BOXES))
         made.start()
-        with Flow(made, recipients):
+        with Flow(made, recipients) as flow:
             until(lambda: the_sink.count() > MAILBOXES, "the flow", 20)
             with ThreadPoolExecutor(THREADS) as pool:
-                seen = sum(pool.map(lambda n: race(made, the_sink, n), range(cases)))
+                seen = sum(pool.map(lambda n: race(made, the_sink, flow, n), range(cases)))
         assert made.stop() == 0
         connection = sqlite3.connect(made.state / "mailplane.db")
         try:
@@ -97,7 +99,8 @@ def pauses(cases: int, twins: Sequence[str]) -> Measured:
     held = [threading.Lock() for _ in _BOXES]
     chance = random.Random(random.SystemRandom().getrandbits(32))
 
-    def race(made: Host, the_sink: Sink, number: int) -> int:
+    def race(made: Host, the_sink: Sink, flow: Flow, number: int) -> int:
+        del flow
         box, seen = _BOXES[number % MAILBOXES], 0
         with held[number % MAILBOXES]:
             reply = made.door.post(f"/v1/mailboxes/{box}/pause", {"reason": "a race"})
@@ -129,8 +132,10 @@ def pauses(cases: int, twins: Sequence[str]) -> Measured:
 def suppressions(cases: int, twins: Sequence[str]) -> Measured:
     """Suppress that many recipients, each once, while messages to all of them flow."""
 
-    def race(made: Host, the_sink: Sink, number: int) -> int:
+    def race(made: Host, the_sink: Sink, flow: Flow, number: int) -> int:
         del the_sink
+        while flow.asked <= number:  # its first message has only just been handed in
+            time.sleep(0.001)
         body = {"address": f"kim+{number}@there.example", "workspace": "acme"}
         reply = made.door.post("/v1/suppressions", body)
         assert reply.status == 201, reply.content

@@ -10,8 +10,8 @@ from tests.chaos.host import Host
 from tests.chaos.load import DOMAIN_LIMIT, LIMITS, Load
 from tests.fakes.sink_process import Sink
 
-ENDS = frozenset({"accepted", "unknown", "scheduled"})
-"""Where a message may be when nothing is due any more and the sink refuses nothing."""
+ENDS = frozenset({"accepted", "unknown", "scheduled", "deferred"})
+"""Where a message may be when nothing is due and the sink refuses nothing: ended, or at a cap."""
 
 
 @dataclass(frozen=True, kw_only=True)
