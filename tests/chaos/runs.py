@@ -96,7 +96,7 @@ RUNS: tuple[Run, ...] = (
         cases=400,
         full=2_000,
         twins=("unknown-again",),
-        twin_cases=200,
+        twin_cases=800,
     ),
     Run(
         name="consumers",
