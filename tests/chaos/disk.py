@@ -121,7 +121,7 @@ class Watch:
         told = "; ".join(dict.fromkeys(self.wrong)) or "none"
         return Measured(
             number=found.wrong + len(self.wrong) + sum(other.values()),
-            cases=rounds,
+            cases=found.counted(rounds),
             details=f"{found.words}; wrong meanwhile: {told}; other 5xx {other or 'none'}",
             more=found.figures,
         )
@@ -132,7 +132,7 @@ def full(cases: int, twins: Sequence[str]) -> Measured:
 
     Every other time it is killed while the disk is full: what left then has to be known.
     """
-    with memory_disk(48) as point, host(twins) as made:
+    with memory_disk(192) as point, host(twins) as made:
         made.state = point / "state"
         ballast = Ballast(point)
         with loaded(made) as (the_sink, load):

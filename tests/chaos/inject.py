@@ -11,10 +11,9 @@ import shutil
 from collections.abc import Sequence
 
 from tests.chaos.host import Host, host
-from tests.chaos.load import BOOK, DOMAIN, Load
+from tests.chaos.load import Load, book
 from tests.chaos.tally import tally
 from tests.chaos.verdict import Measured, Skipped
-from tests.fakes.process_daemon import workspace
 from tests.fakes.process_wait import until
 from tests.fakes.sink_process import sink
 
@@ -38,7 +37,7 @@ def measure(cases: int, twins: Sequence[str]) -> Measured:
     at_start = killed = done = 0
     wrong: list[str] = []
     with host(twins) as made, sink(made.log_path.parent / "sink") as the_sink:
-        made.write("workspaces/acme.toml", workspace(the_sink.port, *BOOK, domain=DOMAIN))
+        made.write("workspaces/acme.toml", book(the_sink.port))
         made.start()
         load = Load(made, made.token())
         load.start()
@@ -71,7 +70,7 @@ def measure(cases: int, twins: Sequence[str]) -> Measured:
             load.stop()
     return Measured(
         number=found.wrong + differences + len(wrong),
-        cases=done,
+        cases=found.counted(done),
         details=f"{found.words}, ledger differences {differences}; ended while starting "
         f"{at_start}, killed at work {killed}; {'; '.join(wrong) or 'nothing else'}",
         more=found.figures,

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 
 from tests.chaos.files import wider
 from tests.chaos.host import Host, host
-from tests.chaos.load import BOOK, DOMAIN, Load
+from tests.chaos.load import Load, book
 from tests.chaos.tally import tally
 from tests.chaos.verdict import Measured
-from tests.fakes.process_daemon import workspace
 from tests.fakes.sink_process import Sink, sink
 
 
@@ -20,7 +19,7 @@ from tests.fakes.sink_process import Sink, sink
 def loaded(made: Host) -> Iterator[tuple[Sink, Load]]:
     """A started daemon, its sink and its senders."""
     with sink(made.log_path.parent / "sink") as the_sink:
-        made.write("workspaces/acme.toml", workspace(the_sink.port, *BOOK, domain=DOMAIN))
+        made.write("workspaces/acme.toml", book(the_sink.port))
         made.start()
         load = Load(made, made.token())
         load.start()
@@ -49,7 +48,7 @@ def measure(cases: int, twins: Sequence[str]) -> Measured:
         modes = len(wider(made))
     return Measured(
         number=found.wrong + differences,
-        cases=kills,
+        cases=found.counted(kills),
         details=f"{found.words}, ledger differences {differences}; seed {seed}",
         more={**found.figures, "wide_files": modes},
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.chaos.host import Host
-from tests.fakes.process_daemon import to
+from tests.fakes.process_daemon import to, workspace
 from tests.fakes.process_http import Door, Reply
 from tests.fakes.process_wait import until
 
@@ -26,6 +26,13 @@ BOOK.append("zoe@third.example")
 
 DOMAIN = f"caps = [{{ limit = {DOMAIN_LIMIT}, per = 'day' }}]"
 
+
+def book(port: int) -> str:
+    """All of it at one relay. Only acme.example has a cap: dan's messages flow to the end."""
+    open_domain = 'name = "second.example"'
+    return workspace(port, *BOOK, domain=DOMAIN).replace(f"{open_domain}\n{DOMAIN}", open_domain)
+
+
 LANES = (("socket", 1), ("socket", 20), ("shim", 1), ("shim", 20))
 """Which door, and how many messages in a request."""
 
@@ -33,6 +40,9 @@ AHEAD = 3_000
 """More than the senders can send in one life of the daemon."""
 
 TOO_MANY = 429
+LIFE = "30d"
+"""Long enough for whatever slot the caps leave."""
+
 _PAUSE_S = 0.01
 
 
@@ -54,6 +64,8 @@ class Load:
         """Idempotency key → message id, for what was accepted."""
         self.refused: list[str] = []
         """Keys that a cap had no room for, however long they wait."""
+        self.strange: list[str] = []
+        """Refusals that nothing here asks for: a run with one has tested something else."""
         self.changed: list[str] = []
         """Keys that were answered with two different ids."""
         self.statuses: dict[int, int] = {}
@@ -111,7 +123,12 @@ class Load:
             while len(taken) < size and self._next < self.quota:
                 mailbox = self._mailboxes[self._next % len(self._mailboxes)]
                 key = f"k{self._next}"
-                body = to(f"kim+{self._next}@there.example", mailbox, idempotency_key=key)
+                body = to(
+                    f"kim+{self._next}@there.example",
+                    mailbox,
+                    idempotency_key=key,
+                    expires_in=LIFE,
+                )
                 taken.append(body)
                 self._next += 1
             return taken
@@ -131,13 +148,17 @@ class Load:
             if reply.status == TOO_MANY:
                 self.refused += [body["idempotency_key"] for body in bodies]
                 return True
-            if reply.status != 202:
+            if reply.status not in {200, 202}:
+                if reply.status < 500:
+                    self.strange.append(str(reply.content)[:300])
                 return False
             answers = reply.json["results"] if batch else [reply.json]
             for body, answer in zip(bodies, answers, strict=True):
                 key = body["idempotency_key"]
-                if "id" not in answer:
+                if "id" not in answer and answer["status"] == TOO_MANY:
                     self.refused.append(key)  # its slot would lie beyond its life
+                elif "id" not in answer:
+                    self.strange.append(str(answer)[:300])
                 elif self.answered.setdefault(key, answer["id"]) != answer["id"]:
                     self.changed.append(key)
         return True

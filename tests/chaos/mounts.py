@@ -87,8 +87,8 @@ class Disk:
 
 
 @contextmanager
-def disk(size_mib: int = 64) -> Iterator[Disk]:
-    """A mounted ext4 disk; it is unmounted at the end whatever happened."""
+def disk(size_mib: int = 1024) -> Iterator[Disk]:
+    """A mounted ext4 disk, in a sparse file; it is unmounted at the end whatever happened."""
     need("mkfs.ext4", "mount", "umount")
     folder = Path(tempfile.mkdtemp(prefix="mp-disk-"))
     image, point = folder / "image", folder / "on"

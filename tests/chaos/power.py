@@ -44,7 +44,7 @@ def measure(cases: int, twins: Sequence[str]) -> Measured:
             made.kill()
     return Measured(
         number=found.wrong + differences,
-        cases=cuts,
+        cases=found.counted(cuts),
         details=f"{found.words}, ledger differences {differences}; seed {seed}",
         more=found.figures,
     )

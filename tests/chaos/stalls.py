@@ -17,11 +17,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tests.chaos.host import ROOT, host, sink_in
-from tests.chaos.load import BOOK, DOMAIN, LANES, Load
+from tests.chaos.load import LANES, Load, book
 from tests.chaos.mounts import need, run
 from tests.chaos.tally import tally
 from tests.chaos.verdict import Measured, Skipped
-from tests.fakes.process_daemon import workspace
 from tests.fakes.process_wait import until
 
 CHUNK = 256
@@ -83,7 +82,7 @@ def measure(cases: int, twins: Sequence[str]) -> Measured:
         sink_in(made.log_path.parent / "sink", inside) as the_sink,
         _proxy(inside, the_sink.port, seed) as port,
     ):
-        made.write("workspaces/acme.toml", workspace(port, *BOOK, domain=DOMAIN))
+        made.write("workspaces/acme.toml", book(port))
         made.start()
         load = Load(made, "", lanes=SOCKET_LANES)
         load.start()

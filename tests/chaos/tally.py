@@ -13,6 +13,9 @@ from tests.fakes.sink_process import Sink
 ENDS = frozenset({"accepted", "unknown", "scheduled", "deferred"})
 """Where a message may be when nothing is due and the sink refuses nothing: ended, or at a cap."""
 
+ENOUGH = 5
+"""Messages for each case, at least."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
@@ -29,6 +32,8 @@ class Tally:
     """Messages that left and are not counted against their mailbox."""
     changed: int
     """Keys with two messages."""
+    strange: int
+    """Refusals for no reason."""
     example: str
     """The story of one message that is lost, or nothing."""
     acknowledged: int
@@ -38,7 +43,19 @@ class Tally:
     @property
     def wrong(self) -> int:
         """All of it."""
-        return self.lost + self.doubled + self.over + self.untold + self.uncharged + self.changed
+        return (
+            self.lost
+            + self.doubled
+            + self.over
+            + self.untold
+            + self.uncharged
+            + self.changed
+            + self.strange
+        )
+
+    def counted(self, cases: int) -> int:
+        """The cases, if there was a load worth the name in them; a quiet run has shown nothing."""
+        return cases if min(self.acknowledged, self.taken) >= ENOUGH * cases else 0
 
     @property
     def words(self) -> str:
@@ -92,7 +109,9 @@ def tally(
         untold=len(times.keys() - told),
         uncharged=uncharged,
         changed=len(load.changed),
-        example=_story(host, [*gone, *claimed]),
+        strange=len(load.strange),
+        example=_story(host, [*gone, *claimed])
+        + "".join(f"; {words}" for words in load.strange[:1]),
         acknowledged=len(acknowledged),
         taken=len(taken),
         unknown=sum(state == "unknown" for state in states.values()),
