@@ -292,7 +292,6 @@ class _Process:
                 name="init",
                 workspace=path.stem,
                 created_us=tx.now_us,
-                last_used_us=None,
             )
             tx.add_token(token, hash_)
         return tx.token_hashes()

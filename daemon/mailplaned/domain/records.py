@@ -169,7 +169,6 @@ class Token:
     name: str
     workspace: str
     created_us: int
-    last_used_us: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,14 +28,8 @@ ANSWERS_KEPT_US = 7 * DAY_US
 
 def preflight(tx: Transaction, caller: Caller, submission: Submission) -> Admitted | Refused:
     """What `submit` would answer now, without a trace."""
-    workspace = _identify(tx, caller, submission)
-    if isinstance(workspace, Refused):
-        return workspace
-    replayed = _replay(tx, workspace.name, submission)
-    if replayed is not None:
-        return replayed
-    choice = choose(tx, workspace, submission)
-    if isinstance(choice, Refused):
+    choice = _decide(tx, caller, submission)
+    if not isinstance(choice, Choice):
         return choice
     return _admitted(tx, choice, submission, id_=None, message_id=None)
 
@@ -44,14 +38,8 @@ def submit(
     tx: Transaction, caller: Caller, submission: Submission, random: Random
 ) -> Admitted | Refused:
     """Accept a submission into the queue, or refuse it. What is accepted will have one end."""
-    workspace = _identify(tx, caller, submission)
-    if isinstance(workspace, Refused):
-        return workspace
-    replayed = _replay(tx, workspace.name, submission)
-    if replayed is not None:
-        return replayed
-    choice = choose(tx, workspace, submission)
-    if isinstance(choice, Refused):
+    choice = _decide(tx, caller, submission)
+    if not isinstance(choice, Choice):
         return choice
     id_ = make_id(tx.now_us, random.bits(RANDOM_BITS))
     shown = show_id(MESSAGE, id_)
@@ -63,8 +51,16 @@ def submit(
             fingerprint=submission.fingerprint, message=id_, answer=json.dumps(asdict(answer))
         )
         until_us = choice.expires_us + ANSWERS_KEPT_US
-        tx.keep_answer(workspace.name, submission.idempotency_key, kept, until_us)
+        tx.keep_answer(choice.workspace.name, submission.idempotency_key, kept, until_us)
     return answer
+
+
+def _decide(tx: Transaction, caller: Caller, submission: Submission) -> Choice | Admitted | Refused:
+    """Where the submission goes; or its refusal; or what its key was answered before."""
+    workspace = _identify(tx, caller, submission)
+    if isinstance(workspace, Refused):
+        return workspace
+    return _replay(tx, workspace.name, submission) or choose(tx, workspace, submission)
 
 
 # --- identify ------------------------------------------------------------------------------------

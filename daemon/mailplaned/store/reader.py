@@ -144,4 +144,4 @@ class SqlReader:
         return list(self.token_hashes().values())
 
     def token_hashes(self) -> dict[bytes, Token]:
-        return {row[5]: rows.token(row) for row in self._db.execute(Q["tokens"])}
+        return {row[4]: rows.token(row) for row in self._db.execute(Q["tokens"])}

@@ -252,9 +252,7 @@ def suppression(row: Row, scopes: Scopes) -> Suppression:
 
 def token(row: Row) -> Token:
     """A row of the token queries."""
-    return Token(
-        id=Id(row[0]), name=row[1], workspace=row[2], created_us=row[3], last_used_us=row[4]
-    )
+    return Token(id=Id(row[0]), name=row[1], workspace=row[2], created_us=row[3])
 
 
 def kept_answer(row: Row) -> KeptAnswer:

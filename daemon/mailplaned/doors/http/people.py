@@ -55,7 +55,6 @@ async def add_token(request: Request, context: Context) -> Response:
             name=name,
             workspace=body.workspace,
             created_us=tx.now_us,
-            last_used_us=None,
         )
         tx.add_token(token, hash_)
         _audit_token(tx, token, caller, "token create")

@@ -164,7 +164,6 @@ CREATE TABLE tokens (
   name         TEXT NOT NULL,
   workspace    TEXT NOT NULL,
   created_at   INTEGER NOT NULL,
-  last_used_at INTEGER,
   revoked_at   INTEGER
 ) STRICT, WITHOUT ROWID;
 

@@ -61,7 +61,7 @@ INSERT INTO tokens (id, hash, name, workspace, created_at) VALUES (?, ?, ?, ?, ?
 ON CONFLICT (hash) DO NOTHING;
 
 -- name: tokens
-SELECT id, name, workspace, created_at, last_used_at, hash FROM tokens WHERE revoked_at IS NULL
+SELECT id, name, workspace, created_at, hash FROM tokens WHERE revoked_at IS NULL
 ORDER BY id;
 
 -- name: revoke_token
