@@ -101,6 +101,9 @@ BAD = [
     "k\ud800m@example.org",
     "kim@exa\u3002\u3002mple.org",
     "kim@example.org SIZE=1",
+    "=?utf-8?q?kim?=@example.org",  # some servers decode it, and then it is Kim's
+    "=?utf-8?b?a2ltQGV4YW1wbGUub3Jn?=@example.net",
+    "Kim <a=?x?Q?=40b?=@example.org>",
     "k" * 243 + "@example.org",
     "ö" * 130 + "@example.org",
     "kim@" + "a" * 64 + ".example",

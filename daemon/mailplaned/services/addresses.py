@@ -13,6 +13,8 @@ from functools import lru_cache
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
+from mailplaned.domain.header_values import decode_words
+
 ADDRESS_BYTES = 254
 """The longest address: a path of 256 octets less its brackets (RFC 5321 4.5.3.1.3)."""
 
@@ -65,7 +67,7 @@ def parse_address(text: str) -> Address:
     """The one address in `kim@example.org`, `Kim <kim@…>` or `"Kim, K." <kim@…>`.
 
     Raises `BadAddress` for anything else: lists, groups, comments, routes, quoted local parts,
-    address literals, single-label domains, control and bidirectional characters.
+    address literals, single-label domains, encoded-words, control and bidirectional characters.
     """
     if len(text) > _TEXT_CHARACTERS:
         raise BadAddress(f"is longer than {_TEXT_CHARACTERS} characters")
@@ -110,6 +112,8 @@ def _display(head: str) -> str:
 
 
 def _canonical(spec: str) -> str:
+    if "=?" in spec and decode_words(spec) != spec:
+        raise BadAddress("holds an encoded-word, which some servers decode to another address")
     plain = _PLAIN.fullmatch(spec) if len(spec) <= ADDRESS_BYTES else None
     if plain is not None:
         return f"{plain[1]}@{plain[2].lower()}"
