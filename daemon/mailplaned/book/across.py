@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mailplaned.book.schema import WorkspaceFile
 from mailplaned.book.source import Key, Source
 from mailplaned.book.words import canonical
 from mailplaned.services.addresses import domain_of
 
 
-def across(files: list[tuple[Source, WorkspaceFile]]) -> None:
+@dataclass(slots=True)
+class Names:
+    """What one file calls its own."""
+
+    source: Source
+    workspace: str
+    domains: list[str]
+    mailboxes: list[str]
+
+
+def names(source: Source, file: WorkspaceFile) -> Names:
+    """What the file calls its own, each in its place."""
+    return Names(
+        source=source,
+        workspace=file.workspace.name,
+        domains=[domain.name.lower() for domain in file.domain],
+        mailboxes=[canonical(box.address) for box in file.mailbox],
+    )
+
+
+def across(files: list[Names]) -> None:
     """Problems, at the later file, for names, domains and mailboxes that an earlier file has."""
     workspaces: dict[str, str] = {}
     domains: dict[str, str] = {}
     boxes: dict[str, str] = {}
-    for source, file in files:
-        _claim(source, ("workspace", "name"), file.workspace.name, workspaces, source.name)
-        for index, domain in enumerate(file.domain):
-            _claim(source, ("domain", index, "name"), domain.name.lower(), domains, source.name)
-    for source, file in files:
-        for index, box in enumerate(file.mailbox):
+    for file in files:
+        source = file.source
+        _claim(source, ("workspace", "name"), file.workspace, workspaces, source.name)
+        for index, domain in enumerate(file.domains):
+            _claim(source, ("domain", index, "name"), domain, domains, source.name)
+    for file in files:
+        source = file.source
+        for index, address in enumerate(file.mailboxes):
             key: Key = ("mailbox", index, "address")
-            address = canonical(box.address)
             if boxes.setdefault(address.lower(), source.name) != source.name:
                 _claim(source, key, address.lower(), boxes, source.name)
             else:

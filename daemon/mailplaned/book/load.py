@@ -8,11 +8,12 @@ that runs the daemon for the owner.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mailplaned.book import daemon, workspaces
-from mailplaned.book.across import across
+from mailplaned.book.across import across, names
 from mailplaned.book.daemon import UidOf
 from mailplaned.book.notices import notices
 from mailplaned.book.schema import DaemonFile, WorkspaceFile
@@ -39,18 +40,12 @@ def load(folder: Path, *, own_uid: int, uid_of: UidOf) -> Loaded:
     """
     problems: list[str] = []
     contents = _read(folder, problems)
-    sources = []
-    for name, content in contents.items():
-        match parse(name, content):
-            case Source() as source:
-                sources.append(source)
-            case str() as problem:
-                problems.append(problem)
+    sources: list[Source] = []
     said: list[str] = []
-    described = _workspaces(sources, said)
+    described = _workspaces(_parsed(contents, sources, problems), said)
     # A file that could not be read may hold the workspace that a member refers to.
-    names = {*described, *(Path(name).stem for name in contents if name != DAEMON_FILE)}
-    settings, members = _daemon(sources, names, own_uid, uid_of, said)
+    known = {*described, *(Path(name).stem for name in contents if name != DAEMON_FILE)}
+    settings, members = _daemon(sources, known, own_uid, uid_of, said)
     problems += [problem for source in sources for problem in source.problems]
     if problems:
         return Loaded(policy=None, problems=tuple(sorted(problems, key=_file_and_line)))
@@ -82,29 +77,43 @@ def _read(folder: Path, problems: list[str]) -> dict[str, bytes]:
     return contents
 
 
-def _workspaces(sources: list[Source], said: list[str]) -> dict[str, Workspace]:
-    files: list[tuple[Source, WorkspaceFile]] = []
-    for source in sources:
-        if source.name != DAEMON_FILE:
-            file = shaped(source, WorkspaceFile)
-            if file is not None:
-                files.append((source, file))
-    across(files)
+def _parsed(
+    contents: dict[str, bytes], sources: list[Source], problems: list[str]
+) -> Iterator[Source]:
+    """The files that are TOML, one after the other; they are added to `sources`."""
+    for name, content in contents.items():
+        match parse(name, content):
+            case Source() as source:
+                sources.append(source)
+                yield source
+            case str() as problem:
+                problems.append(problem)
+
+
+def _workspaces(sources: Iterable[Source], said: list[str]) -> dict[str, Workspace]:
     described = {}
-    for source, file in files:
-        described[file.workspace.name] = workspaces.workspace(source, file)
-        said.extend(notices(source, file))
+    files = []
+    for source in sources:
+        if source.name == DAEMON_FILE:
+            continue
+        file = shaped(source, WorkspaceFile)
+        if file is not None:
+            described[file.workspace.name] = workspaces.workspace(source, file)
+            said.extend(notices(source, file))
+            files.append(names(source, file))
+        source.let_go()
+    across(files)
     return described
 
 
 def _daemon(
-    sources: list[Source], names: set[str], own_uid: int, uid_of: UidOf, said: list[str]
+    sources: list[Source], known: set[str], own_uid: int, uid_of: UidOf, said: list[str]
 ) -> tuple[Settings, tuple[Member, ...]]:
     source = next((source for source in sources if source.name == DAEMON_FILE), None)
     file = shaped(source, DaemonFile) if source else None
     if source is None or file is None:
         return Settings(), ()
-    people = daemon.people(source, file, uid_of, names)
+    people = daemon.people(source, file, uid_of, known)
     said[:0] = daemon.notices(source, file, people.absent)
     members = people.members
     owned = any(member.role == "owner" for member in members)

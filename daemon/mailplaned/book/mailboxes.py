@@ -27,18 +27,19 @@ def mailboxes(source: Source, file: WorkspaceFile, workloads: set[str]) -> list[
             advice = nearest(table.account, accounts)
             source.problem((*key, "account"), "unknown account", advice, table.account)
         own = caps(source, (*key, "caps"), table.caps)
+        ramp = _ramp(source, (*key, "ramp"), table.ramp) if table.ramp else None
         _check_shares(source, key, table, own, workloads)
         found.append(
             Mailbox(
                 address=address,
                 workspace=file.workspace.name,
-                domain=domain_of(address),
-                account=table.account,
+                domain=source.shared(domain_of(address)),
+                account=source.shared(table.account),
                 name=table.name,
                 caps=own,
                 shares=dict(table.share),
-                ramp=_ramp(source, (*key, "ramp"), table.ramp) if table.ramp else None,
-                pace=_pace(table.pace),
+                ramp=source.shared(ramp),
+                pace=source.shared(_pace(table.pace)),
             )
         )
     return found

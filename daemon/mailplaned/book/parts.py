@@ -9,6 +9,10 @@ from mailplaned.domain.policy import Cap
 
 def caps(source: Source, key: Key, tables: list[CapTable]) -> tuple[Cap, ...]:
     """The caps of one scope; a window that is capped twice is a problem."""
+    given = tuple(tables)
+    known: tuple[Cap, ...] | None = source.values.get(given)
+    if known is not None:
+        return known
     found: dict[tuple[str, ...], Cap] = {}
     for index, table in enumerate(tables):
         window = (table.per, table.window, table.counts)
@@ -18,7 +22,10 @@ def caps(source: Source, key: Key, tables: list[CapTable]) -> tuple[Cap, ...]:
         found[window] = Cap(
             limit=table.limit, per=table.per, kind=table.window, counts=table.counts
         )
-    return tuple(found.values())
+    made = tuple(found.values())
+    if len(made) == len(given):
+        source.values[given] = made
+    return made
 
 
 def one_each(source: Source, table: str, key: str, names: list[str]) -> None:

@@ -1,7 +1,8 @@
 """Checks a parsed file against its types and tells every fault at once.
 
-msgspec stops at the first fault; an operator wants all of them. So each value is converted by
-itself, what is faulty is told and left out, and the rest goes on to the checks of meaning.
+msgspec stops at the first fault; an operator wants all of them. So in a file that has one, each
+value is converted by itself, what is faulty is told and left out, and the rest goes on to the
+checks of meaning.
 """
 
 from __future__ import annotations
@@ -35,8 +36,11 @@ _UNTOLD: Final = ("secret", "password", "token", "key")
 
 def shaped(source: Source, type_: type[T]) -> T | None:
     """The file as `type_`, without its faulty parts; None when too little of it is left."""
-    value = _clean(source, source.raw, type_, ())
-    return None if value is _FAULTY else msgspec.convert(value, type_)
+    try:
+        return msgspec.convert(source.raw, type_)
+    except msgspec.ValidationError:
+        value = _clean(source, source.raw, type_, ())
+        return None if value is _FAULTY else msgspec.convert(value, type_)
 
 
 def _clean(source: Source, value: Any, type_: Any, key: Key) -> Any:

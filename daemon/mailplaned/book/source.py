@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 FILE_BYTES: Final = 4 * 1024 * 1024
 """A larger file is not read; ten thousand mailboxes need about 2 MiB."""
@@ -17,6 +17,8 @@ NOTHING: Final = object()
 
 Key = tuple[str | int, ...]
 """The way to a value, e.g. `("mailbox", 2, "caps", 0, "limit")`."""
+
+T = TypeVar("T")
 
 _SYNTAX_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _COMMENT = re.compile(r"(?m)^[ \t]*#.*$")
@@ -29,10 +31,29 @@ class Source:
 
     name: str
     text: str
-    raw: dict[str, Any]
+    tree: dict[str, Any] | None
+    """What TOML makes of the text; None once it was let go."""
     problems: list[str] = field(default_factory=list)
     kept: dict[Key, list[int]] = field(default_factory=dict)
     """For a list that lost faulty items: the place that each remaining one has in the file."""
+    values: dict[Any, Any] = field(default_factory=dict)
+    """What the file says again and again, such as the caps of its mailboxes, as one value each."""
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """What TOML makes of the text; made anew if it was let go."""
+        if self.tree is None:
+            self.tree = tomllib.loads(self.text)
+        return self.tree
+
+    def shared(self, value: T) -> T:
+        """The value, or an equal one that was made for this file before."""
+        found: T = self.values.setdefault(value, value)
+        return found
+
+    def let_go(self) -> None:
+        """Give back what the tree takes, which is a multiple of the text."""
+        self.tree = None
 
     def problem(self, key: Key, wrong: str, advice: str, value: object = NOTHING) -> None:
         """Note what is wrong with the value at `key`, counted in what `shape` left."""
