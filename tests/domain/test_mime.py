@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import re
 from email import message_from_bytes, policy
 from email.message import EmailMessage, Message
@@ -112,6 +113,18 @@ def test_the_structure_is_as_simple_as_the_parts_allow(
 def test_text_is_quoted_only_when_it_must_be(text: str, encoding: str) -> None:
     content = mime.build([], text=text, html=None, attachments=[], token=TOKEN)
     assert message_from_bytes(content)["Content-Transfer-Encoding"] == encoding
+
+
+@given(LINES)
+@example("a\x0bb\x0cc\x1cd\x85e\u2028f")
+@example("a\r\n\r\r\nb")
+def test_a_text_goes_as_it_is_when_each_line_is_short_and_printable(text: str) -> None:
+    lines = normalised(text).replace("\n", "\r\n").encode()
+    plain = re.fullmatch(rb"(?:[\t -~]{0,78}\r\n)*", lines) is not None
+    content = mime.build([], text=text, html=None, attachments=[], token=TOKEN)
+    head, _, body = content.partition(b"\r\n\r\n")
+    assert head.endswith(b"7bit" if plain else b"quoted-printable")
+    assert body == (lines if plain else binascii.b2a_qp(lines, istext=True))
 
 
 @pytest.mark.parametrize(

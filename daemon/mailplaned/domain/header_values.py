@@ -41,14 +41,18 @@ def value_fault(value: str, *, limit: int) -> str | None:
     fault = control_fault(value)
     if fault is not None:
         return fault
-    if value.isascii() and any(len(word) > WORD_CHARACTERS for word in _TOKEN_START.split(value)):
+    if (
+        len(value) > WORD_CHARACTERS
+        and value.isascii()
+        and any(len(word) > WORD_CHARACTERS for word in _TOKEN_START.split(value))
+    ):
         return f"holds more than {WORD_CHARACTERS} characters without a space, too long for a line"
     return None
 
 
 def control_fault(value: str) -> str | None:
     """Which control character a value shows or hides, or None. TAB is none."""
-    if _CONTROL.search(value):
+    if not value.isprintable() and _CONTROL.search(value):  # the first, since it is quicker
         return "holds a control character or line break"
     if "=?" in value and _CONTROL.search(decode_words(value)):
         return "holds an encoded-word that hides a control character or line break"

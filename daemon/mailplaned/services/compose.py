@@ -10,10 +10,11 @@ import base64
 import re
 from dataclasses import dataclass
 from email.utils import format_datetime
+from functools import lru_cache
 
 from mailplaned.domain import mime
 from mailplaned.domain.header_values import decode_words, encode_mailbox, encode_text, value_fault
-from mailplaned.domain.windows import to_datetime
+from mailplaned.domain.windows import SECOND_US, to_datetime
 from mailplaned.services.addresses import Address, BadAddress, parse_address
 from mailplaned.services.raw_messages import KINDS, RECIPIENT_COUNT, BadRaw, read_raw
 
@@ -170,13 +171,22 @@ def finish(
     from_line = composed.from_line if composed.sender == mailbox else None
     return b"".join(
         [
-            from_line or mime.head([("From", encode_mailbox(name, mailbox))]),
-            composed.date_line
-            or mime.head([("Date", format_datetime(to_datetime(created_at_us)))]),
+            from_line or _from_line(name, mailbox),
+            composed.date_line or _date_line(created_at_us // SECOND_US),
             mime.head([("Message-ID", message_id), ("X-Mailplane-Id", public_id)]),
             composed.rest,
         ]
     )
+
+
+@lru_cache(maxsize=4096)
+def _from_line(name: str, mailbox: str) -> bytes:
+    return mime.head([("From", encode_mailbox(name, mailbox))])
+
+
+@lru_cache(maxsize=16)
+def _date_line(created_at_s: int) -> bytes:
+    return mime.head([("Date", format_datetime(to_datetime(created_at_s * SECOND_US)))])
 
 
 def _sizes(draft: Draft) -> dict[str, int]:
@@ -290,7 +300,7 @@ def _check_texts(draft: Draft, faults: list[FieldFault]) -> None:
     if draft.text is None and draft.html is None:
         faults.append(FieldFault(field="text", reason="is missing, and so are html and raw"))
     for field, text in (("text", draft.text), ("html", draft.html)):
-        if text is not None and _SURROGATE.search(text):
+        if text is not None and not text.isascii() and _SURROGATE.search(text):
             faults.append(FieldFault(field=field, reason="holds half a surrogate pair"))
 
 
