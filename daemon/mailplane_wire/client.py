@@ -1,21 +1,23 @@
-"""The one client of the operator socket: HTTP/1.1 over a Unix socket, blocking.
+"""The one client of the operator socket: blocking calls, and the stream.
 
-It is small on purpose: the command line has to start fast, so it builds on `http.client` rather
-than on a library that takes longer to import than the call takes. The dashboard runs it in threads.
+The command line has to start fast, so what only some calls need is imported by those. The dashboard
+runs it in threads.
 """
 
 from __future__ import annotations
 
-import http.client
-import socket
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
+from mailplane_wire.unix_http import Broken, Exchange
 
-from mailplane_wire.problems import Problem
-from mailplane_wire.resources import StreamMessage
+if TYPE_CHECKING:
+    import msgspec
+
+    from mailplane_wire.problems import Problem
+    from mailplane_wire.resources import StreamMessage
 
 T = TypeVar("T")
 
@@ -35,17 +37,6 @@ class Refused(Exception):
         self.problem = problem
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout_s: float) -> None:
-        super().__init__("mailplane", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
 class Client:
     """Calls the daemon behind a socket. One connection per call; safe to use from many threads."""
 
@@ -57,24 +48,24 @@ class Client:
         self, method: str, path: str, body: msgspec.Struct | dict[str, Any] | None = None
     ) -> Any:
         """The decoded JSON of a reply. Raises Refused or DaemonUnreachable."""
-        content = msgspec.json.encode(body) if body is not None else None
+        content = _encoded(body) if body is not None else None
         headers = {"Content-Type": "application/json"} if content is not None else {}
         try:
-            connection = _UnixConnection(self._path, self._timeout_s)
-            try:
-                connection.request(method, path, body=content, headers=headers)
-                reply = connection.getresponse()
-                data = reply.read()
-            finally:
-                connection.close()
-        except (OSError, http.client.HTTPException) as fault:
+            with Exchange(self._path, self._timeout_s, method, path, headers, content) as exchange:
+                data = exchange.read()
+        except (OSError, Broken) as fault:
             raise self._unreachable(fault) from fault
-        if reply.status >= 400:
-            raise Refused(_problem(reply.status, data))
-        return msgspec.json.decode(data) if data else None
+        if exchange.status >= 400:
+            raise Refused(_problem(exchange.status, data))
+        try:
+            return json.loads(data) if data else None
+        except ValueError as fault:
+            raise DaemonUnreachable(f"what answers at {self._path} is no mailplane") from fault
 
     def get(self, path: str, type_: type[T]) -> T:
         """The reply to a GET as a wire type."""
+        import msgspec
+
         return msgspec.convert(self.call("GET", path), type_)
 
     def stream(
@@ -91,17 +82,13 @@ class Client:
         headers = {"Accept": "text/event-stream"}
         if last_event_id:
             headers["Last-Event-ID"] = last_event_id
-        connection = _UnixConnection(self._path, STREAM_SILENCE_S)
         try:
-            connection.request("GET", path, headers=headers)
-            reply = connection.getresponse()
-            if reply.status != 200:
-                raise Refused(_problem(reply.status, reply.read()))
-            yield from _server_sent(reply)
-        except (OSError, http.client.HTTPException) as fault:
+            with Exchange(self._path, STREAM_SILENCE_S, "GET", path, headers) as exchange:
+                if exchange.status != 200:
+                    raise Refused(_problem(exchange.status, exchange.read()))
+                yield from _server_sent(exchange.lines())
+        except (OSError, Broken) as fault:
             raise self._unreachable(fault) from fault
-        finally:
-            connection.close()
 
     def _unreachable(self, fault: Exception) -> DaemonUnreachable:
         if isinstance(fault, FileNotFoundError | ConnectionRefusedError):
@@ -115,26 +102,37 @@ class Client:
         return DaemonUnreachable(f"the daemon at {self._path} hung up: {type(fault).__name__}")
 
 
+def _encoded(body: msgspec.Struct | dict[str, Any]) -> bytes:
+    import msgspec
+
+    return msgspec.json.encode(body)
+
+
 def _problem(status: int, data: bytes) -> Problem:
+    import msgspec
+
+    from mailplane_wire.problems import Problem
+
     try:
         return msgspec.json.decode(data, type=Problem)
     except msgspec.DecodeError:
         return Problem(type="about:blank", title="Refused", status=status, detail=f"HTTP {status}")
 
 
-_decode_message = msgspec.json.Decoder(StreamMessage).decode
-
-
-def _server_sent(reply: http.client.HTTPResponse) -> Iterator[tuple[str, StreamMessage]]:
+def _server_sent(lines: Iterable[bytes]) -> Iterator[tuple[str, StreamMessage]]:
     """Server-sent events, as far as the daemon writes them: `id:` and one `data:` line each."""
+    import msgspec
+
+    from mailplane_wire.resources import StreamMessage
+
+    decode = msgspec.json.Decoder(StreamMessage).decode
     event_id = ""
     data = b""
-    while line := reply.readline():
-        line = line.rstrip(b"\r\n")
+    for line in lines:
         if line.startswith(b"id: "):
             event_id = line[4:].decode()
         elif line.startswith(b"data: "):
             data = line[6:]
         elif not line and data:
-            yield event_id, _decode_message(data)
+            yield event_id, decode(data)
             data = b""

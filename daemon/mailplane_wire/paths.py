@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-
-import platformdirs
+from typing import NamedTuple
 
 _NAME = "mailplane"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class Places(NamedTuple):
     """The three paths of one daemon."""
 
     config: Path
@@ -23,23 +20,44 @@ class Places:
 def places(
     config: str | None = None, state: str | None = None, socket: str | None = None
 ) -> Places:
-    """The paths in force; an argument wins over `MAILPLANE_CONFIG`, `…_STATE`, `…_SOCKET`.
+    """The paths in force; an argument wins over `MAILPLANE_CONFIG`, `…_STATE`, `…_SOCKET`."""
+    config = config or os.environ.get("MAILPLANE_CONFIG")
+    return Places(
+        config=_absolute(config) if config else _platform("user_config_path"),
+        state=_state_path(state),
+        socket=socket_path(state, socket),
+    )
 
-    Unless it is given, the socket lies in the runtime folder of this login (XDG_RUNTIME_DIR), or in
-    the state folder where there is none or that folder was given: never in a shared place.
+
+def socket_path(state: str | None = None, socket: str | None = None) -> Path:
+    """The socket in force, for who needs nothing else.
+
+    Unless it is given, it lies in the runtime folder of this login (XDG_RUNTIME_DIR), or in the
+    state folder where there is none or that folder was given: never in a shared place.
     """
     env = os.environ
-    config = config or env.get("MAILPLANE_CONFIG")
-    state = state or env.get("MAILPLANE_STATE")
-    socket = socket or env.get("MAILPLANE_SOCKET")
-    state_path = _absolute(state or platformdirs.user_state_path(_NAME))
-    if socket is None and state is None and env.get("XDG_RUNTIME_DIR"):
-        socket = f"{env['XDG_RUNTIME_DIR']}/{_NAME}/mailplane.sock"
-    return Places(
-        config=_absolute(config or platformdirs.user_config_path(_NAME)),
-        state=state_path,
-        socket=_absolute(socket or state_path / "mailplane.sock"),
-    )
+    if found := socket or env.get("MAILPLANE_SOCKET"):
+        return _absolute(found)
+    if (runtime := env.get("XDG_RUNTIME_DIR")) and not (state or env.get("MAILPLANE_STATE")):
+        return _absolute(f"{runtime}/{_NAME}/mailplane.sock")
+    return _state_path(state) / "mailplane.sock"
+
+
+def _state_path(state: str | None) -> Path:
+    found = state or os.environ.get("MAILPLANE_STATE")
+    return _absolute(found) if found else _platform("user_state_path")
+
+
+def _platform(name: str) -> Path:
+    """A folder of platformdirs, whose import takes longer than all of the above."""
+    import warnings
+
+    import platformdirs
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of its own guess at a folder
+        found: Path = getattr(platformdirs, name)(_NAME)
+    return found.absolute()
 
 
 def _absolute(path: str | Path) -> Path:

@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -32,32 +31,29 @@ class Failure(click.ClickException):
         self.code = code
 
 
-@dataclass(slots=True)
 class Session:
     """One call of the command line: its common flags, and the daemon they lead to."""
 
-    as_json: bool = False
-    yes: bool = False
-    workspace: str | None = None
-    socket: str | None = None
-    config: str | None = None
-    state: str | None = None
+    def __init__(self) -> None:
+        self.as_json = False
+        self.yes = False
+        self.workspace: str | None = None
+        self.socket: str | None = None
+        self.config: str | None = None
+        self.state: str | None = None
 
     def places(self) -> Places:
         """The folders and the socket in force."""
-        import warnings
-
         from mailplane_wire.paths import places
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # platformdirs warns of its own guess at a folder
-            return places(self.config, self.state, self.socket)
+        return places(self.config, self.state, self.socket)
 
     def client(self, timeout_s: float = 30.0) -> Client:
         """The client of the daemon's socket."""
         from mailplane_wire.client import Client
+        from mailplane_wire.paths import socket_path
 
-        return Client(self.places().socket, timeout_s=timeout_s)
+        return Client(socket_path(self.state, self.socket), timeout_s=timeout_s)
 
     @contextmanager
     def failing(self) -> Iterator[None]:

@@ -293,6 +293,19 @@ def test_down_ends_the_daemon_and_waits_until_it_is_gone(
 FORBIDDEN = ("textual", "httpx", "starlette", "mailplaned", "aiosqlite", "uvicorn")
 
 
+SLOW = ("email", "http.client", "ssl", "msgspec", "platformdirs", "rich", "importlib.metadata")
+
+
+def test_a_list_imports_nothing_that_takes_longer_than_its_call(daemon: Daemon) -> None:
+    script = (
+        "import sys; from mailplane_tui.cli.main import main; "
+        "code = main(['mailbox', 'list', '--json']); "
+        f"print(code, [name for name in {FORBIDDEN + SLOW} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "0 []"
+
+
 def test_the_command_line_imports_no_dashboard_and_no_daemon(tmp_path: Path) -> None:
     script = (
         "import sys; from mailplane_tui.cli.main import main; "
