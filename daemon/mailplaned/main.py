@@ -14,6 +14,7 @@ import signal
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -25,7 +26,7 @@ from mailplaned.book.watch import changes
 from mailplaned.domain import ids
 from mailplaned.domain.policy import Policy
 from mailplaned.domain.records import AuditEntry, Token
-from mailplaned.domain.windows import SECOND_US
+from mailplaned.domain.windows import HOUR_US, SECOND_US
 from mailplaned.doors.http.app import build
 from mailplaned.doors.http.context import Context, Surface
 from mailplaned.doors.http.server import Server
@@ -43,6 +44,7 @@ from mailplaned.runtime.place import (
     bind_unix,
     own_directory,
 )
+from mailplaned.services import credentials
 from mailplaned.services.dispatch import Dispatcher
 from mailplaned.services.recovery import missed, rebuild, recover
 from mailplaned.services.upkeep import Upkeep
@@ -51,6 +53,8 @@ from mailplaned.store.store import Connections, SqliteStore
 from mailplaned.transports.dkim import DkimSigner
 from mailplaned.transports.smtp import SmtpTransport
 from mailplaned.vault.files import FileSecrets
+from mailplaned.vault.key import KEY_BYTES, KeyRefused, KeyRing, keeper_for
+from mailplaned.vault.sealed import SealedSecrets
 
 WIRE_LIMIT_US = 20 * SECOND_US
 """How long a stop waits for what is on the wire; what is not answered by then is unknown."""
@@ -124,24 +128,26 @@ async def run(places: Places) -> int:
     lock = Lock(places.state)
     try:
         loaded = await _first_book(places.config)
+        vault = _vault(places.state, clock, desktop=loaded.settings.desktop_key)
         try:
             database = await Database.open(places.state / "mailplane.db")
         except Unusable as fault:
             raise Refused(str(fault), EX_CONFIG) from fault
-        secrets = FileSecrets(
-            places.state / "secrets",
-            Path(folder) if (folder := os.environ.get("CREDENTIALS_DIRECTORY")) else None,
-        )
-        signer = DkimSigner(secrets)
+        signer = DkimSigner(vault)
         core = Core(
             connections=database,
-            transports={"smtp": SmtpTransport(secrets, clock)},
+            transports={"smtp": SmtpTransport(vault, clock)},
             signer=signer,
             clock=clock,
             random=random,
         )
         try:
-            await _Process(places, core, loaded, clock, random).serve()
+            rows = await core.store.read(lambda reader: reader.secrets())
+            try:
+                vault.load(rows, random.bits(8 * KEY_BYTES).to_bytes(KEY_BYTES))
+            except KeyRefused as fault:
+                raise Refused(str(fault), EX_CONFIG) from fault
+            await _Process(places, core, loaded, clock, random, vault).serve()
         except BaseExceptionGroup as faults:
             of_disk = _first(faults, StoreFault)
             if of_disk is None:
@@ -159,7 +165,13 @@ class _Process:
     """Listeners, signals, the book and the watchdog around a core."""
 
     def __init__(
-        self, places: Places, core: Core, policy: Policy, clock: Clock, random: Random
+        self,
+        places: Places,
+        core: Core,
+        policy: Policy,
+        clock: Clock,
+        random: Random,
+        vault: SealedSecrets,
     ) -> None:
         self._places = places
         self._core = core
@@ -174,6 +186,7 @@ class _Process:
             raise
         self._context = Context(
             store=core.store,
+            vault=vault,
             clock=clock,
             random=random,
             own_uid=os.getuid(),
@@ -185,6 +198,7 @@ class _Process:
             shim_port=self._shim.getsockname()[1],
             sqlite_version=sqlite3.sqlite_version,
         )
+        self._vault = vault
         self._stream = Stream(self._context)
 
     async def serve(self) -> None:
@@ -207,6 +221,7 @@ class _Process:
             ]
             group.create_task(self._stream.run(), name="stream")
             group.create_task(self._watch_book(), name="book")
+            group.create_task(self._note_uses(), name="vault")
             for server in servers:
                 await server.listening.wait()
             notify("READY=1")
@@ -296,12 +311,25 @@ class _Process:
             tx.add_token(token, hash_)
         return tx.token_hashes()
 
+    # --- the vault --------------------------------------------------------------------------------
+
+    async def _note_uses(self) -> None:
+        """Write down now and then, and before the end, when each secret was last used."""
+        while not self._context.stopping.is_set():
+            await self._clock.wait_us(self._context.stopping, HOUR_US)
+            used = dict(self._vault.used_us)
+            try:
+                await self._core.store.write(partial(_write_uses, used=used))
+            except StoreFault as fault:  # the next hour writes it
+                _log.warning("last uses not kept", action="vault", why=str(fault))
+
     # --- how we are -------------------------------------------------------------------------------
 
     def _findings(self) -> list[str]:
         found = [f"book: {problem}" for problem in self._context.book.problems]
         if self._core.store.fault is not None:
             found.append(self._core.store.fault)
+        found += credentials.findings(self._context.policy, self._vault, self._clock.wall_us())
         ahead_us = self._core.store.clock_ahead_us
         if ahead_us:
             found.append(
@@ -330,6 +358,27 @@ def _first(faults: BaseExceptionGroup[BaseException], kind: type[Exception]) -> 
         fault = fault.exceptions[0]
     assert isinstance(fault, kind)
     return fault
+
+
+def _write_uses(tx: Transaction, used: Mapping[str, int]) -> None:
+    tx.note_uses(used)
+
+
+def _vault(state: Path, clock: Clock, *, desktop: bool) -> SealedSecrets:
+    """The vault, still without what is sealed in it. Raises Refused."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    credentials_dir = Path(folder) if folder else None
+    keeper = keeper_for(
+        state,
+        key_file=os.environ.get("MAILPLANE_KEY_FILE"),
+        credentials=credentials_dir,
+        desktop=desktop,
+    )
+    try:
+        ring = KeyRing(keeper)
+    except KeyRefused as fault:
+        raise Refused(str(fault), EX_CONFIG) from fault
+    return SealedSecrets(ring, FileSecrets(state / "secrets", credentials_dir), clock)
 
 
 async def _first_book(config: Path) -> Policy:

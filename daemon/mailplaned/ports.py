@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -23,6 +23,7 @@ from mailplaned.domain.records import (
     Message,
     Pause,
     Recipient,
+    SealedSecret,
     Suppression,
     Token,
 )
@@ -69,8 +70,52 @@ class SecretMissing(Exception):
 class Secrets(Protocol):
     """Named secrets; the book names them, this knows them."""
 
-    def get(self, name: str) -> str | None:
-        """The value, None when there is no such secret. Never log it."""
+    def get(self, name: str, workspace: str) -> str | None:
+        """The value for a workspace, None when it has no such secret. Never log it."""
+        ...
+
+
+class Vault(Secrets, Protocol):
+    """Secrets that are sealed in the tables. Changes to it come one after the other."""
+
+    @property
+    def place(self) -> str:
+        """Where its key lies, in words."""
+        ...
+
+    used_us: dict[str, int]
+    """When each was last asked for, since the start."""
+
+    def problem(self, name: str, workspace: str) -> str | None:
+        """Why `get` gives nothing, in words fit to be shown; None when it gives the value."""
+        ...
+
+    def rows(self) -> Iterable[SealedSecret]:
+        """What is sealed."""
+        ...
+
+    def seal(self, secret: SealedSecret, value: str, nonce: bytes) -> SealedSecret:
+        """The secret with this value in it. Raises SecretMissing when there is no key."""
+        ...
+
+    def note(self, secret: SealedSecret) -> None:
+        """A sealed secret has been committed."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """A removal has been committed."""
+        ...
+
+    def prepare_key(self, value: bytes) -> None:
+        """Put a new key beside the present one. Raises SecretMissing where that can't be."""
+        ...
+
+    def reseal(self, secret: SealedSecret, nonce: bytes) -> SealedSecret:
+        """The same secret under the prepared key. Raises SecretMissing if it can't be opened."""
+        ...
+
+    def promote_key(self, rows: Iterable[SealedSecret]) -> None:
+        """All rows have been committed under the prepared key: the old one goes."""
         ...
 
 
@@ -177,6 +222,7 @@ class Reader(Protocol):
         """Messages under way to an address, or to any address of a domain (`@b`)."""
         ...
 
+    def secrets(self) -> list[SealedSecret]: ...
     def tokens(self) -> list[Token]: ...
     def token_hashes(self) -> dict[bytes, Token]: ...
 
@@ -264,6 +310,15 @@ class Transaction(Reader, Protocol):
         ...
 
     def remove_suppression(self, id_: Id) -> None: ...
+    def put_secret(self, secret: SealedSecret) -> None:
+        """Add it, or put it in place of the one of its name."""
+        ...
+
+    def remove_secret(self, name: str) -> None: ...
+    def note_uses(self, secrets: Mapping[str, int]) -> None:
+        """When secrets were last used."""
+        ...
+
     def add_token(self, token: Token, hash_: bytes) -> None: ...
     def revoke_token(self, id_: Id) -> None: ...
     def forget_answers(self, before_us: int) -> None: ...

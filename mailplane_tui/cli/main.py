@@ -36,6 +36,7 @@ VERBS: Final = {
     "clock": "clock",
     "book": "book",
     "token": "token",
+    "secret": "secret",
     "completion": "completion",
 }
 """Each verb or noun and the file it is in; a file is imported when it is needed."""

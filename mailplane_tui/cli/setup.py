@@ -29,10 +29,8 @@ def init(session: Session) -> None:
         if path.exists():
             raise Failure(f"{path} exists already; nothing was changed")
     workspace.parent.mkdir(parents=True, exist_ok=True)
-    vault = places.state / "secrets"
-    for folder in (places.state, vault):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
+    places.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    places.state.chmod(0o700)
     _write(book, _template("mailplane.toml"), 0o644)
     _write(workspace, _template("example.toml"), 0o644)
     _write(token, f"mp_{secrets.token_urlsafe(32)}\n", 0o600)
@@ -46,8 +44,8 @@ def init(session: Session) -> None:
     say(f"a token:         {token} (for senders; the daemon takes it in when it starts)")
     say("")
     say(f"1. Put your relay, domain and mailbox into {workspace}")
-    say(f"2. Put the relay's password into {vault / _SECRET}, mode 0600")
-    say("3. Run: mailplane up")
+    say("2. Run: mailplane up --detach")
+    say(f"3. Run: mailplane secret set {_SECRET} --workspace {_WORKSPACE}")
 
 
 def _template(name: str) -> str:

@@ -36,7 +36,7 @@ def test_a_secret_is_the_file_without_its_last_line_end(
 ) -> None:
     put(tmp_path, "relay-password", content)
     found: Secrets = FileSecrets(tmp_path)
-    assert found.get("relay-password") == value
+    assert found.get("relay-password", "acme") == value
     assert FileSecrets(tmp_path).problem("relay-password") is None
 
 
@@ -47,7 +47,7 @@ def test_a_secret_is_the_file_without_its_last_line_end(
 def test_only_a_file_that_is_ours_alone_serves(tmp_path: Path, mode: int, serves: bool) -> None:
     put(tmp_path, "relay", VALUE.encode(), mode)
     vault = FileSecrets(tmp_path)
-    assert (vault.get("relay") == VALUE) is serves
+    assert (vault.get("relay", "acme") == VALUE) is serves
     reason = vault.problem("relay")
     assert (reason is None) is serves
     assert reason is None or (f"mode {mode:04o}" in reason and VALUE not in reason)
@@ -57,7 +57,7 @@ def test_only_a_file_that_is_ours_alone_serves(tmp_path: Path, mode: int, serves
 def test_a_file_of_somebody_else_does_not_serve(tmp_path: Path) -> None:
     os.chown(put(tmp_path, "relay", b"x"), 12345, 12345)
     vault = FileSecrets(tmp_path)
-    assert vault.get("relay") is None
+    assert vault.get("relay", "acme") is None
     assert "uid 12345" in (vault.problem("relay") or "")
 
 
@@ -68,7 +68,7 @@ def test_a_file_of_somebody_else_does_not_serve(tmp_path: Path) -> None:
 def test_a_name_can_not_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
     put(tmp_path, "relay", b"x")
     vault = FileSecrets(tmp_path / "inner")
-    assert vault.get(name) is None
+    assert vault.get(name, "acme") is None
     assert "no name of a secret" in (vault.problem(name) or "")
 
 
@@ -79,7 +79,7 @@ def test_what_is_no_plain_file_does_not_serve(tmp_path: Path) -> None:
     put(tmp_path, "large", b"x" * (SECRET_BYTES + 1))
     vault = FileSecrets(tmp_path)
     for name in ("folder", "pipe", "binary", "large", "absent"):
-        assert vault.get(name) is None
+        assert vault.get(name, "acme") is None
         assert vault.problem(name)
 
 
@@ -88,17 +88,17 @@ def test_systemds_credentials_come_first(tmp_path: Path) -> None:
     put(tmp_path / "ours", "other", b"other")
     put(tmp_path / "systemd", "relay", b"systemd", 0o440)
     vault = FileSecrets(tmp_path / "ours", credentials_dir=tmp_path / "systemd")
-    assert vault.get("relay") == "systemd"
-    assert vault.get("other") == "other"
+    assert vault.get("relay", "acme") == "systemd"
+    assert vault.get("other", "acme") == "other"
 
 
 def test_a_secret_that_is_replaced_is_read_anew(tmp_path: Path) -> None:
     path = put(tmp_path, "relay", b"first")
     vault = FileSecrets(tmp_path)
-    assert vault.get("relay") == "first"
+    assert vault.get("relay", "acme") == "first"
     put(tmp_path, "draft", b"later").replace(path)
-    assert vault.get("relay") == "later"
+    assert vault.get("relay", "acme") == "later"
     path.chmod(0o644)
-    assert vault.get("relay") is None
+    assert vault.get("relay", "acme") is None
     path.unlink()
-    assert vault.get("relay") is None
+    assert vault.get("relay", "acme") is None

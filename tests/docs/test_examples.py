@@ -33,8 +33,8 @@ def test_the_readme_works_as_it_stands() -> None:
         home.mkdir()
         port = free_port()
         outputs = run(home, script(shown[1:], home, relay_port, port), PASSWORD)
-        secrets = home / ".local" / "state" / "mailplane" / "secrets"
-        assert (secrets / "example-relay-password").stat().st_mode & 0o777 == 0o600
+        state = home / ".local" / "state" / "mailplane"
+        assert (state / "vault.key").stat().st_mode & 0o777 == 0o600
     for index, block in enumerate(shown):
         if block.language in {"text", "json"} and index:
             assert comparable(outputs[index - 1]) == comparable(block.text)

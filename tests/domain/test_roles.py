@@ -16,6 +16,7 @@ resume                 x     x      x       .       .      .
 suppress               x     x      x       .       .      .
 lift a suppression     x     x      .       .       .      .
 manage tokens          x     x      .       .       .      .
+manage secrets         x     x      .       .       .      .
 confirm the clock      x     .      .       .       .      .
 """
 

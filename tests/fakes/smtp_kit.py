@@ -56,7 +56,8 @@ class FixedSecrets:
 
     values: dict[str, str]
 
-    def get(self, name: str) -> str | None:
+    def get(self, name: str, workspace: str) -> str | None:
+        del workspace
         return self.values.get(name)
 
 

@@ -33,6 +33,7 @@ def settings(source: Source, file: DaemonFile) -> Settings:
         shim_host=host,
         shim_port=port,
         allowed_hosts=tuple(file.shim.allowed_hosts),
+        desktop_key=file.vault.key == "keyring",
         message_bytes=file.limits.message_bytes,
         waiting_messages=file.limits.waiting_messages,
         retry_us=tuple(duration_us(wait) for wait in file.dispatch.retry),

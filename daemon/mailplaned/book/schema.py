@@ -97,6 +97,12 @@ class ShimTable(Table, frozen=True, kw_only=True):
     allowed_hosts: list[str] = []
 
 
+class VaultTable(Table, frozen=True, kw_only=True):
+    """`[vault]`: where the key lies that seals the secrets."""
+
+    key: Literal["file", "keyring"] = "file"
+
+
 class SubmissionTable(Table, frozen=True, kw_only=True):
     """`[submission]`: SMTP for the sequencer."""
 
@@ -149,6 +155,7 @@ class DaemonFile(Table, frozen=True, kw_only=True):
 
     operator: OperatorTable = OperatorTable()
     shim: ShimTable = ShimTable()
+    vault: VaultTable = VaultTable()
     submission: SubmissionTable | None = None
     edge: EdgeTable | None = None
     dns: DnsTable | None = None

@@ -194,6 +194,8 @@ class Settings:
     shim_host: str = "127.0.0.1"
     shim_port: int = 7525
     allowed_hosts: tuple[str, ...] = ()
+    desktop_key: bool = False
+    """Whether the vault's key lies in the desktop's keyring."""
     message_bytes: int = 26_214_400
     waiting_messages: int = 2_000_000
     retry_us: tuple[int, ...] = tuple(n * MINUTE_US for n in (1, 5, 15, 30, 60, 120, 240))

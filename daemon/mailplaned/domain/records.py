@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -169,6 +169,26 @@ class Token:
     name: str
     workspace: str
     created_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedSecret:
+    """A secret as it lies in the vault. No workspace: every workspace may name it."""
+
+    name: str
+    workspace: str | None
+    version: int
+    created_us: int
+    changed_us: int
+    expires_us: int | None = None
+    used_us: int | None = None
+    key_id: bytes = b""
+    nonce: bytes = b""
+    content: bytes = field(default=b"", repr=False)
+
+    def with_content(self, *, key_id: bytes, nonce: bytes, content: bytes) -> SealedSecret:
+        """The same secret, sealed."""
+        return replace(self, key_id=key_id, nonce=nonce, content=content)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,11 +32,12 @@ class Action(StrEnum):
     SUPPRESS = "suppress"
     UNSUPPRESS = "lift a suppression"
     TOKENS = "manage tokens"
+    SECRETS = "manage secrets"
     CLOCK = "confirm the clock"
 
 
 _ADMIN: Final = frozenset(Action) - {Action.CLOCK}
-_OPERATOR: Final = _ADMIN - {Action.TOKENS, Action.UNSUPPRESS}
+_OPERATOR: Final = _ADMIN - {Action.TOKENS, Action.SECRETS, Action.UNSUPPRESS}
 
 PERMISSIONS: Final[Mapping[Role, frozenset[Action]]] = {
     Role.OWNER: frozenset(Action),

@@ -14,6 +14,7 @@ from mailplaned.domain.records import (
     Message,
     Pause,
     Recipient,
+    SealedSecret,
     Suppression,
     Token,
 )
@@ -139,6 +140,9 @@ class SqlReader:
             return found
         messages = ((id_, self.message(id_)) for id_ in found)
         return [id_ for id_, message in messages if message and message.workspace == workspace]
+
+    def secrets(self) -> list[SealedSecret]:
+        return [rows.secret(row) for row in self._db.execute(Q["secrets"])]
 
     def tokens(self) -> list[Token]:
         return list(self.token_hashes().values())

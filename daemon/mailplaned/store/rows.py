@@ -20,6 +20,7 @@ from mailplaned.domain.records import (
     Pause,
     Recipient,
     ScopeKind,
+    SealedSecret,
     Suppression,
     Token,
 )
@@ -253,6 +254,22 @@ def suppression(row: Row, scopes: Scopes) -> Suppression:
 def token(row: Row) -> Token:
     """A row of the token queries."""
     return Token(id=Id(row[0]), name=row[1], workspace=row[2], created_us=row[3])
+
+
+def secret(row: Row) -> SealedSecret:
+    """A row of the query `secrets`."""
+    return SealedSecret(
+        name=row[0],
+        workspace=row[1],
+        version=row[2],
+        created_us=row[3],
+        changed_us=row[4],
+        expires_us=row[5],
+        used_us=row[6],
+        key_id=row[7],
+        nonce=row[8],
+        content=row[9],
+    )
 
 
 def kept_answer(row: Row) -> KeptAnswer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from mailplaned.domain.bindings import Demand
@@ -20,6 +20,7 @@ from mailplaned.domain.records import (
     Message,
     Pause,
     Recipient,
+    SealedSecret,
     Suppression,
     Token,
 )
@@ -253,6 +254,31 @@ class SqlTransaction(SqlReader):
 
     def remove_suppression(self, id_: Id) -> None:
         self._db.execute(Q["remove_suppression"], (id_,))
+
+    def put_secret(self, secret: SealedSecret) -> None:
+        self._db.execute(
+            Q["put_secret"],
+            (
+                secret.name,
+                secret.workspace,
+                secret.version,
+                secret.created_us,
+                secret.changed_us,
+                secret.expires_us,
+                secret.used_us,
+                secret.key_id,
+                secret.nonce,
+                secret.content,
+            ),
+        )
+
+    def remove_secret(self, name: str) -> None:
+        self._db.execute(Q["remove_secret"], (name,))
+
+    def note_uses(self, secrets: Mapping[str, int]) -> None:
+        self._db.executemany(
+            Q["note_secret_use"], [(at_us, name) for name, at_us in secrets.items()]
+        )
 
     def add_token(self, token: Token, hash_: bytes) -> None:
         self._db.execute(

@@ -76,7 +76,7 @@ class DkimSigner:
         """
         if domain.dkim_selector is None or domain.dkim_secret is None:
             return content
-        value = self._secrets.get(domain.dkim_secret)
+        value = self._secrets.get(domain.dkim_secret, domain.workspace)
         if value is None:
             raise SecretMissing(f'DKIM key "{domain.dkim_secret}" of {domain.name} is missing')
         key = self._keys.get(domain.dkim_secret)

@@ -175,7 +175,7 @@ def check_account(account: Account, secrets: Secrets) -> tuple[str, str] | None:
     if account.username is None or account.secret is None:
         missing = "username" if account.username is None else "secret"
         raise misconfigured(f"account {account.key} needs a {missing} to authenticate")
-    secret = secrets.get(account.secret)
+    secret = secrets.get(account.secret, account.workspace)
     if not secret:
         raise misconfigured(f'secret "{account.secret}" of account {account.key} is missing')
     return account.username, secret

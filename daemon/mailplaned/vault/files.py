@@ -16,7 +16,7 @@ from mailplaned.ports import Secrets
 SECRET_BYTES: Final = 64 * 1024
 """No key or password is larger."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _MODES: Final = (0o600, 0o400)
 _CREDENTIAL_MODES: Final = (*_MODES, 0o440)
 """systemd gives a service its credentials by an ACL, which shows as the group's bits, or by owner;
@@ -36,8 +36,12 @@ class FileSecrets(Secrets):
         self._credentials = credentials_dir
         self._known: dict[Path, tuple[_Stamp, str]] = {}
 
-    def get(self, name: str) -> str | None:
-        """The value without its final line end; None when there is no usable file."""
+    def get(self, name: str, workspace: str) -> str | None:
+        """The value without its final line end; None when there is no usable file.
+
+        A file serves every workspace whose book names it.
+        """
+        del workspace
         value, _ = self._look_up(name)
         return value
 
@@ -47,7 +51,7 @@ class FileSecrets(Secrets):
         return reason
 
     def _look_up(self, name: str) -> tuple[str | None, str | None]:
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             return None, f"{name!r} is no name of a secret"
         for folder in (self._credentials, self._folder):
             if folder is None:
@@ -59,40 +63,48 @@ class FileSecrets(Secrets):
                 continue
             except OSError as fault:
                 return None, f"{path}: {fault.strerror}"
-            except _UnfitError as fault:
+            except UnfitError as fault:
                 return None, f"{path}: {fault}"
         return None, f"no file {self._folder / name}"
 
     def _read(self, path: Path, *, by_systemd: bool) -> str:
-        # Opened first and then looked at: what is checked is what is read. Not blocking, so that
-        # a pipe of that name can't hang us.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            facts = os.fstat(file.fileno())
-            _check(facts, by_systemd=by_systemd)
-            stamp = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
-            known = self._known.get(path)
-            if known is not None and known[0] == stamp:
-                return known[1]
-            try:
-                value = file.read().decode().removesuffix("\n").removesuffix("\r")
-            except UnicodeDecodeError as fault:
-                raise _UnfitError("is not UTF-8 text") from fault
-        self._known[path] = (stamp, value)
-        return value
+        facts = path.stat()
+        stamp = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+        known = self._known.get(path)
+        if known is None or known[0] != stamp or _unfit(facts, by_systemd=by_systemd):
+            text = read_private(path, by_systemd=by_systemd)
+            known = self._known[path] = (stamp, text.removesuffix("\n").removesuffix("\r"))
+        return known[1]
 
 
-class _UnfitError(Exception):
+class UnfitError(Exception):
     """A file that may not serve as a secret; the text says why."""
 
 
-def _check(facts: os.stat_result, *, by_systemd: bool) -> None:
+def read_private(path: Path, *, by_systemd: bool = False) -> str:
+    """The text of a file that is ours alone. Raises UnfitError, OSError."""
+    # Opened first and then looked at: what is checked is what is read. Not blocking, so that a
+    # pipe of that name can't hang us.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        reason = _unfit(os.fstat(file.fileno()), by_systemd=by_systemd)
+        if reason is not None:
+            raise UnfitError(reason)
+        try:
+            return file.read().decode()
+        except UnicodeDecodeError as fault:
+            raise UnfitError("is not UTF-8 text") from fault
+
+
+def _unfit(facts: os.stat_result, *, by_systemd: bool) -> str | None:
+    """Why a file may not serve as a secret."""
     mode = stat.S_IMODE(facts.st_mode)
     owners = {os.geteuid(), 0} if by_systemd else {os.geteuid()}
     if not stat.S_ISREG(facts.st_mode):
-        raise _UnfitError("is not a file")
+        return "is not a file"
     if facts.st_uid not in owners:
-        raise _UnfitError(f"belongs to uid {facts.st_uid}; it must be ours")
+        return f"belongs to uid {facts.st_uid}; it must be ours"
     if mode not in (_CREDENTIAL_MODES if by_systemd else _MODES):
-        raise _UnfitError(f"has mode {mode:04o}; make it 0600")
+        return f"has mode {mode:04o}; make it 0600"
     if facts.st_size > SECRET_BYTES:
-        raise _UnfitError(f"is larger than {SECRET_BYTES} bytes")
+        return f"is larger than {SECRET_BYTES} bytes"
+    return None

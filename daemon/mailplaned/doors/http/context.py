@@ -11,7 +11,7 @@ from mailplane_wire.resources import BookView
 from mailplaned.domain.ids import Id
 from mailplaned.domain.policy import Policy
 from mailplaned.domain.records import Token
-from mailplaned.ports import Clock, Random, Store
+from mailplaned.ports import Clock, Random, Store, Vault
 
 VERSION = "0.1.0"
 
@@ -31,6 +31,7 @@ class Context:
     """
 
     store: Store
+    vault: Vault
     clock: Clock
     random: Random
     own_uid: int
@@ -43,4 +44,5 @@ class Context:
     sqlite_version: str
     tokens: dict[bytes, Token] = field(default_factory=dict)
     token_used_us: dict[Id, int] = field(default_factory=dict)
+    vault_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

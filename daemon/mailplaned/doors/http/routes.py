@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from mailplane_wire import resources as wire
 from mailplane_wire import submissions as sub
-from mailplaned.doors.http import control, metrics, pauses, people, resources, submissions
+from mailplane_wire import vault
+from mailplaned.doors.http import control, metrics, pauses, people, resources, secrets, submissions
 from mailplaned.doors.http.context import Context
 
 Handler = Callable[[Request, Context], Awaitable[Response]]
@@ -99,6 +100,13 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/tokens", people.list_tokens, wire.Page, page_of=wire.TokenView),
     Route("POST", "/v1/tokens", people.add_token, wire.TokenView, 201, body=wire.TokenRequest),
     Route("DELETE", "/v1/tokens/{id}", people.revoke_token, wire.TokenView),
+    Route("GET", "/v1/secrets", secrets.list_secrets, wire.Page, page_of=vault.SecretView),
+    Route("POST", "/v1/secrets", secrets.add_secret, vault.SecretView, 201,
+          body=vault.SecretRequest),
+    Route("POST", "/v1/secrets/{name}/rotate", secrets.rotate_secret, vault.SecretView,
+          body=vault.RotateRequest),
+    Route("DELETE", "/v1/secrets/{name}", secrets.remove_secret, vault.SecretView, body=_REASON),
+    Route("POST", "/v1/vault/rekey", secrets.rekey, dict[str, int]),
     Route("GET", "/v1/ledger/verify", resources.verify_ledger, wire.LedgerReport),
     Route("POST", "/v1/clock/accept", people.accept_clock, dict[str, int], body=_REASON),
     Route("GET", "/v1/health", resources.health, wire.Health, shim=True, open=True),

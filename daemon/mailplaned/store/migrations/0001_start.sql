@@ -167,6 +167,20 @@ CREATE TABLE tokens (
   revoked_at   INTEGER
 ) STRICT, WITHOUT ROWID;
 
+-- Sealed under the vault's key, which is not here; bound to workspace, name and version.
+CREATE TABLE secrets (
+  name       TEXT NOT NULL PRIMARY KEY,
+  workspace  TEXT,
+  version    INTEGER NOT NULL CHECK (version > 0),
+  created_at INTEGER NOT NULL,
+  changed_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  used_at    INTEGER,
+  key_id     BLOB NOT NULL,
+  nonce      BLOB NOT NULL CHECK (length(nonce) = 12),
+  content    BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- The last known pair of governor time and boot clock.
 CREATE TABLE anchor (
   one         INTEGER PRIMARY KEY CHECK (one = 1),

@@ -1,0 +1,138 @@
+"""The vault of a running daemon: secrets go in by the command line, mail goes out by them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.process_daemon import Daemon, to, workspace
+from tests.fakes.process_wait import until
+from tests.fakes.sink_process import Sink
+
+ANA = "ana@acme.example"
+PASSWORD = "correct-horse-battery"
+NEWER = "staple-correct-horse"
+LOGIN = 'username = "acme"\nsecret = "relay-password"'
+
+
+def mailplane(
+    daemon: Daemon, *arguments: str, value: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mailplane_tui", *arguments, "--socket", str(daemon.socket)],
+        input=value or "",
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+def listed(daemon: Daemon, name: str = "relay-password") -> dict[str, object]:
+    found = json.loads(mailplane(daemon, "secret", "list", "--json").stdout)["items"]
+    row: dict[str, object] = next(row for row in found if row["name"] == name)
+    return row
+
+
+@pytest.fixture
+def started(the_daemon: Daemon, the_sink: Sink) -> Daemon:
+    the_sink.control(password=PASSWORD)
+    the_daemon.write("workspaces/acme.toml", workspace(the_sink.port, ANA, account=LOGIN))
+    return the_daemon.start()
+
+
+def finding(daemon: Daemon) -> str:
+    return " ".join(daemon.door.get("/v1/health")["findings"])
+
+
+def sends(daemon: Daemon, recipient: str) -> None:
+    sent = daemon.door.send(to(recipient, ANA))
+    until(
+        lambda: daemon.door.message(sent["id"])["state"] == "accepted",
+        f"the message to {recipient} accepted",
+        15,
+    )
+
+
+def test_mail_leaves_by_a_secret_that_was_set_rotated_rekeyed_and_survives_a_kill(
+    started: Daemon, the_sink: Sink
+) -> None:
+    assert "mailplane secret set relay-password" in finding(started)
+    done = mailplane(
+        started, "secret", "set", "relay-password", "--workspace", "acme", value=f"{PASSWORD}\n"
+    )
+    assert (done.returncode, done.stdout) == (0, "sealed relay-password (version 1)\n"), done
+    assert "secret" not in finding(started)
+    sends(started, "kim@there.example")
+
+    done = mailplane(started, "secret", "rekey", "--yes")
+    assert (done.returncode, done.stdout) == (0, "sealed 1 secrets under a new key\n"), done
+    started.kill()
+    started.start()
+    sends(started, "lee@there.example")
+
+    the_sink.control(password=NEWER)
+    done = mailplane(started, "secret", "rotate", "relay-password", value=NEWER)
+    assert done.returncode == 0, done
+    started.stop()
+    started.start()
+    row = listed(started)
+    assert (row["version"], row["kept"], row["workspace"]) == (2, "sealed", "acme")
+    assert row["last_used_at"] is not None
+    assert row["used_by"] == ["account acme/acme-relay"]
+    sends(started, "max@there.example")
+
+
+def test_no_value_is_in_the_database_the_log_an_answer_or_the_audit(
+    started: Daemon, the_sink: Sink
+) -> None:
+    mailplane(started, "secret", "set", "relay-password", value=PASSWORD)
+    mailplane(started, "secret", "rotate", "relay-password", value=PASSWORD)
+    sends(started, "kim@there.example")
+    said = json.dumps(started.door.get("/v1/secrets")) + json.dumps(started.door.get("/v1/audit"))
+    started.stop()
+    assert "secret set" in said
+    assert "secret rotate" in said
+    assert PASSWORD not in said
+    for path in [started.log_path, *Path(started.state).rglob("*")]:
+        assert path.is_dir() or PASSWORD.encode() not in path.read_bytes(), path
+
+
+def test_a_secret_is_never_an_argument_and_an_empty_one_is_refused(started: Daemon) -> None:
+    assert mailplane(started, "secret", "set", "relay-password", PASSWORD).returncode == 2
+    refused = mailplane(started, "secret", "set", "relay-password")
+    assert refused.returncode == 1
+    assert refused.stderr == "mailplane: there is no value on standard input\n"
+
+
+def test_what_the_book_names_can_not_be_removed_and_the_refusal_says_where(
+    started: Daemon,
+) -> None:
+    mailplane(started, "secret", "set", "relay-password", value=PASSWORD)
+    refused = mailplane(started, "secret", "remove", "relay-password", "--reason", "tidy", "--yes")
+    assert refused.returncode == 1
+    assert "the book names it: account acme/acme-relay" in refused.stderr
+    mailplane(started, "secret", "set", "spare", value="x")
+    assert (
+        mailplane(started, "secret", "remove", "spare", "--reason", "tidy", "--yes").returncode == 0
+    )
+    again = mailplane(started, "secret", "set", "relay-password", value="other")
+    assert "rotate it instead" in again.stderr
+
+
+def test_a_secret_near_its_expiry_and_one_past_it_are_findings(started: Daemon) -> None:
+    for name, expires in (("relay-password", "2020-01-01T00:00:00Z"), ("later", "2099-01-01")):
+        mailplane(started, "secret", "set", name, "--expires", expires, value=PASSWORD)
+    assert 'secret "relay-password" has expired' in finding(started)
+    assert "later" not in finding(started)
+
+
+def test_a_key_file_that_others_can_read_stops_the_start(started: Daemon) -> None:
+    started.stop()
+    (started.state / "vault.key").chmod(0o644)
+    process = started.spawn()
+    assert process.wait(20) == 78
+    assert "vault.key: has mode 0644; make it 0600" in started.log_path.read_text()
