@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import date
 from pathlib import Path
@@ -350,14 +351,32 @@ def test_a_relay_has_the_usual_port_of_its_encryption(
         ("deep", "nested too deeply"),
         ("folder", "can't be read"),
         ("gone", "can't be read"),
+        ("pipe", "no regular file"),
+        ("zeros", "no regular file"),
+        ("noise", "larger than"),
     ],
 )
 def test_a_hostile_file_is_a_problem_not_a_fault(tmp_path: Path, name: str, reason: str) -> None:
     folder = book(tmp_path, deep="a = " + "[" * 5000, big="# " + "x" * 5_000_000)
     (folder / "workspaces" / "folder.toml").mkdir()
     (folder / "workspaces" / "gone.toml").symlink_to("nowhere")
+    os.mkfifo(folder / "workspaces" / "pipe.toml")
+    (folder / "workspaces" / "zeros.toml").symlink_to("/dev/zero")
+    with (folder / "workspaces" / "noise.toml").open("wb") as endless:
+        endless.truncate(2**40)
     (found,) = [text for text in read(folder).problems if text.startswith(f"workspaces/{name}")]
     assert reason in found
+
+
+@pytest.mark.parametrize(
+    "name", [b"\xff.toml", b"\x1b[2J.toml", b"a\nb.toml", b"\xe2\x80\xae.toml"]
+)
+def test_a_file_name_that_cannot_be_shown_is_a_problem(tmp_path: Path, name: bytes) -> None:
+    folder = book(tmp_path)
+    (folder / "workspaces" / os.fsdecode(name)).write_text(MINIMAL)
+    (problem,) = read(folder).problems
+    assert problem.isprintable()
+    assert "rename it" in problem
 
 
 def test_control_characters_are_not_repeated(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ that runs the daemon for the owner.
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ from mailplaned.book.daemon import UidOf
 from mailplaned.book.notices import notices
 from mailplaned.book.schema import DaemonFile, WorkspaceFile
 from mailplaned.book.shape import shaped
-from mailplaned.book.source import Source, parse
+from mailplaned.book.source import FILE_BYTES, Source, parse
 from mailplaned.domain.policy import Member, Policy, Settings, Workspace
 
 DAEMON_FILE = "mailplane.toml"
@@ -70,11 +72,30 @@ def _read(folder: Path, problems: list[str]) -> dict[str, bytes]:
         return contents
     for path in found:
         name = path.relative_to(folder).as_posix()
+        if not name.isprintable():
+            problems.append(f"{name!a}: file: a name that can't be shown; rename it")
+            continue
         try:
-            contents[name] = path.read_bytes()
+            content = _content(path)
         except OSError as fault:
             problems.append(f"{name}: file: can't be read, {fault.strerror}; mend its permissions")
+            continue
+        if content is None:
+            problems.append(f"{name}: file: can't be read, it is no regular file; replace it")
+            continue
+        contents[name] = content
     return contents
+
+
+def _content(path: Path) -> bytes | None:
+    """A file as far as `parse` has to see it; None for a folder, a pipe or a device.
+
+    Nothing is waited for, and nothing without an end is read.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return None
+        return file.read(FILE_BYTES + 1)
 
 
 def _parsed(
