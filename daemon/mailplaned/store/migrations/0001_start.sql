@@ -1,4 +1,6 @@
 -- Times are integer microseconds since the epoch, UTC. Ids are 16 bytes, ordered by time.
+-- Where many rows are written, states are told by OR: for an IN of more than two values SQLite builds
+-- a table anew for each row.
 
 -- What a cap binds or a pause holds, by kind and name; the others refer to it by number.
 CREATE TABLE scopes (
@@ -15,9 +17,11 @@ CREATE TABLE messages (
   mailbox_id   INTEGER NOT NULL REFERENCES scopes (id),
   workload     TEXT NOT NULL,
   path         TEXT,
-  state        TEXT NOT NULL CHECK (state IN (
-                 'queued', 'scheduled', 'held', 'sending', 'deferred', 'unknown',
-                 'accepted', 'bounced', 'failed', 'expired', 'suppressed', 'canceled')),
+  state        TEXT NOT NULL CHECK (
+                 state = 'queued' OR state = 'scheduled' OR state = 'held' OR state = 'sending'
+                 OR state = 'deferred' OR state = 'unknown' OR state = 'accepted'
+                 OR state = 'bounced' OR state = 'failed' OR state = 'expired'
+                 OR state = 'suppressed' OR state = 'canceled'),
   reason       TEXT,
   slot_at      INTEGER,
   not_before_at INTEGER,
@@ -32,7 +36,7 @@ CREATE TABLE messages (
   size         INTEGER NOT NULL,
   utf8         INTEGER NOT NULL CHECK (utf8 IN (0, 1)),
   metadata     TEXT NOT NULL,
-  CHECK ((state IN ('queued', 'scheduled', 'deferred')) = (slot_at IS NOT NULL))
+  CHECK ((state = 'queued' OR state = 'scheduled' OR state = 'deferred') = (slot_at IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 
 -- The queue of each mailbox, in the order of its slots; nothing else is in this index.
@@ -44,19 +48,21 @@ CREATE INDEX messages_expiry ON messages (expires_at) WHERE slot_at IS NOT NULL 
 CREATE INDEX messages_open ON messages (state, mailbox_id) WHERE state IN ('sending', 'unknown');
 CREATE INDEX messages_of_workspace ON messages (workspace_id, id);
 
+-- With row ids: in the tree of its key a body takes twice the room.
 CREATE TABLE bodies (
   message_id BLOB NOT NULL PRIMARY KEY REFERENCES messages (id),
   content    BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE recipients (
   message_id BLOB NOT NULL REFERENCES messages (id),
   position   INTEGER NOT NULL,
   address    TEXT NOT NULL COLLATE NOCASE,
-  kind       TEXT NOT NULL CHECK (kind IN ('to', 'cc', 'bcc')),
-  state      TEXT NOT NULL CHECK (state IN (
-               'waiting', 'sending', 'unknown', 'accepted', 'bounced', 'failed',
-               'expired', 'suppressed', 'canceled')),
+  kind       TEXT NOT NULL CHECK (kind = 'to' OR kind = 'cc' OR kind = 'bcc'),
+  state      TEXT NOT NULL CHECK (
+               state = 'waiting' OR state = 'sending' OR state = 'unknown' OR state = 'accepted'
+               OR state = 'bounced' OR state = 'failed' OR state = 'expired'
+               OR state = 'suppressed' OR state = 'canceled'),
   reply      TEXT,
   updated_at INTEGER NOT NULL,
   PRIMARY KEY (message_id, position)
@@ -75,9 +81,10 @@ CREATE TABLE attempts (
   workload   TEXT NOT NULL,
   begun_at   INTEGER NOT NULL,
   ended_at   INTEGER CHECK (ended_at >= begun_at),
-  outcome    TEXT CHECK (outcome IN (
-               'accepted', 'rejected_recipient', 'rejected_message', 'blocked_sender', 'quota',
-               'transient', 'unknown')),
+  outcome    TEXT CHECK (
+               outcome = 'accepted' OR outcome = 'rejected_recipient'
+               OR outcome = 'rejected_message' OR outcome = 'blocked_sender' OR outcome = 'quota'
+               OR outcome = 'transient' OR outcome = 'unknown'),
   charged    INTEGER NOT NULL CHECK (charged IN (0, 1)),
   recipients INTEGER NOT NULL,
   domains    TEXT NOT NULL,
@@ -191,6 +198,7 @@ CREATE TABLE anchor (
 
 -- A final state is final: nothing leaves it.
 CREATE TRIGGER messages_final BEFORE UPDATE OF state ON messages
-  WHEN old.state IN ('accepted', 'bounced', 'failed', 'expired', 'suppressed', 'canceled')
-   AND new.state <> old.state
+  WHEN new.state <> old.state AND (
+    old.state = 'accepted' OR old.state = 'bounced' OR old.state = 'failed'
+    OR old.state = 'expired' OR old.state = 'suppressed' OR old.state = 'canceled')
   BEGIN SELECT raise(ABORT, 'a final state is final'); END;
