@@ -43,8 +43,10 @@ def fill_waiting(state: Path, policy: Policy, count: int) -> None:
             created_us = now_us - WEEK_US + number * spread_us
             _add(tx, workspace, address, number, slot_us, created_us)
             if number % _COMMIT_EVERY == 0:
+                tx.flush()
                 connection.execute("COMMIT")
                 connection.execute("BEGIN")
+        tx.flush()
         connection.execute("COMMIT")
         assert not connection.execute("PRAGMA foreign_key_check").fetchall()
 

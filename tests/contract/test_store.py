@@ -80,6 +80,59 @@ async def test_a_failing_change_does_not_hurt_those_beside_it(tmp_path: Path) ->
         assert len(kept) == 3
 
 
+async def test_what_a_change_has_added_can_be_seen_at_once(tmp_path: Path) -> None:
+    def add_and_look(tx: Transaction) -> None:
+        answer = admitted(tx)
+        id_ = parse_id(MESSAGE, answer.id or "")
+        assert id_ is not None
+        message = tx.message(id_)
+        assert message is not None
+        assert [r.address for r in tx.recipients(id_)] == ["kim@example.org"]
+        assert tx.body(id_)
+        assert [event.kind for event in tx.events_of(id_)] == ["queued"]
+        tx.begin_attempt(message, "acme/relay")
+        assert [attempt.number for attempt in tx.attempts(id_)] == [0]
+        assert tx.move(message, State.HELD, reason="a test").state is State.HELD
+
+    async with store_at(tmp_path) as store:
+        await store.write(add_and_look)
+        await asyncio.gather(*(store.write(add_and_look) for _ in range(10)))
+        assert len(await store.read(lambda reader: reader.messages(MessageFilter()))) == 11
+
+
+async def test_many_messages_of_one_change_are_all_there_and_in_order(tmp_path: Path) -> None:
+    def add_many(tx: Transaction) -> list[str | None]:
+        return [admitted(tx).id for _ in range(600)]
+
+    async with store_at(tmp_path) as store:
+        ids = await store.write(add_many)
+        kept = await store.read(lambda reader: reader.messages(MessageFilter(limit=1_000)))
+        assert {message.id for message in kept} == {parse_id(MESSAGE, id_ or "") for id_ in ids}
+        events = await store.read(lambda reader: reader.events("acme", 0, 1_000))
+        assert [event.seq for event in events] == list(range(1, 601))
+        assert [event.message for event in events] == [parse_id(MESSAGE, id_ or "") for id_ in ids]
+        check = "PRAGMA foreign_key_check"
+        strays = await store._connections.read(lambda found: found.execute(check).fetchall())
+        assert strays == []
+
+
+async def test_rows_that_cannot_be_are_a_fault_of_the_change_that_adds_them(tmp_path: Path) -> None:
+    def twice(tx: Transaction) -> None:
+        id_ = parse_id(MESSAGE, admitted(tx).id or "")
+        assert id_ is not None
+        message, body = tx.message(id_), tx.body(id_)
+        assert message is not None
+        assert body is not None
+        tx.add_message(message, [], body)
+
+    async with store_at(tmp_path) as store:
+        answers = await asyncio.gather(
+            store.write(admitted), store.write(twice), store.write(admitted), return_exceptions=True
+        )
+        assert [type(answer) for answer in answers] == [Admitted, sqlite3.IntegrityError, Admitted]
+        assert await store.write(waiting) == 2
+
+
 async def test_memory_forgets_what_was_rolled_back(tmp_path: Path) -> None:
     def bad(tx: Transaction) -> None:
         admitted(tx)

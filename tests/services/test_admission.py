@@ -48,9 +48,9 @@ def desk(
     return tx
 
 
-def rows(database: sqlite3.Connection) -> list[int]:
+def rows(tx: SqlTransaction) -> list[int]:
     return [
-        database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        tx._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         for table in ("messages", "recipients", "bodies", "attempts", "events", "idempotency")
     ]
 
@@ -71,9 +71,9 @@ def test_a_preflight_answers_as_the_submission_does_and_leaves_no_trace(
     tx = desk(database)
     for _ in range(3):
         made = submission(idempotency_key=None)
-        before = rows(database)
+        before = rows(tx)
         expected = preflight(tx, SEQUENCER, made)
-        assert rows(database) == before
+        assert rows(tx) == before
         assert (
             tx.memory.governor.differences(
                 rebuild(tx, tx.memory.policy, tx.memory.time).governor, tx.now_us
@@ -91,7 +91,7 @@ def test_the_same_key_and_body_give_the_same_answer_and_one_message(
     first = admitted(put_in(tx, submission(idempotency_key="k")))
     again = admitted(put_in(tx, submission(idempotency_key="k")))
     assert again == replace(first, replayed=True)
-    assert rows(database)[0] == 1
+    assert rows(tx)[0] == 1
 
 
 def test_the_same_key_with_another_body_is_refused(database: sqlite3.Connection) -> None:
@@ -143,9 +143,10 @@ def test_a_slot_past_the_end_of_its_life_is_refused(database: sqlite3.Connection
 def test_what_cannot_be_is_refused_by_field_and_stored_nowhere(
     database: sqlite3.Connection, changes: dict[str, object], code: str, field: str
 ) -> None:
-    answer = refused(put_in(desk(database), submission(**changes)))
+    tx = desk(database)
+    answer = refused(put_in(tx, submission(**changes)))
     assert (answer.code, answer.field) == (code, field)
-    assert rows(database) == [0] * 6
+    assert rows(tx) == [0] * 6
 
 
 def test_a_workspace_that_one_may_not_see_does_not_exist(database: sqlite3.Connection) -> None:

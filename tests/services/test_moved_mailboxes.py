@@ -199,7 +199,9 @@ def test_a_persons_word_frees_the_account_of_an_unknown_attempt(
 
 
 def test_recovery_knows_the_account_of_an_attempt(database: sqlite3.Connection) -> None:
-    begun(desk(database, of_account()))
+    before = desk(database, of_account())
+    begun(before)
+    before.flush()
     tx = desk(database, with_ana_on(of_account(), "other"))
     assert recover(tx) == 1
     assert ben_is_refused(tx)

@@ -227,7 +227,9 @@ def test_an_attempt_cannot_end_twice(database: sqlite3.Connection) -> None:
 
 
 def test_slots_that_went_by_unseen_are_found(database: sqlite3.Connection) -> None:
-    put_in(desk(database))
+    tx = desk(database)
+    put_in(tx)
+    tx.flush()
     assert missed(desk(database)) == []
     assert missed(desk(database, now_us=EPOCH_US + HOUR_US)) == [ANA]
 

@@ -14,6 +14,7 @@ TOKEN = "tok"  # noqa: S105 - a prefix
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE = {char: index for index, char in enumerate(_ALPHABET)}
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _LENGTH = 26
 
 RANDOM_BITS = 74
@@ -30,8 +31,8 @@ def make_id(now_us: int, random_bits: int) -> Id:
 def show_id(prefix: str, id_: bytes) -> str:
     """The id as people and the API see it: `msg_01J…`."""
     value = int.from_bytes(id_, "big")
-    chars = [_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5)]
-    return f"{prefix}_{''.join(chars)}"
+    pairs = [_PAIRS[value >> shift & 0x3FF] for shift in range(120, -1, -10)]
+    return f"{prefix}_{''.join(pairs)}"
 
 
 def parse_id(prefix: str, text: str) -> Id | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,7 +19,10 @@ Domains = tuple[tuple[str, int], ...]
 
 def demand_of(addresses: Sequence[str]) -> tuple[int, Domains]:
     """How many recipients, and how many at each domain."""
-    counted = Counter(address.rpartition("@")[2] for address in addresses)
+    counted: dict[str, int] = {}
+    for address in addresses:
+        domain = address.rpartition("@")[2]
+        counted[domain] = counted.get(domain, 0) + 1
     return len(addresses), tuple(sorted(counted.items()))
 
 

@@ -28,8 +28,13 @@ class SqlReader:
     """`ports.Reader` over a connection."""
 
     def __init__(self, connection: sqlite3.Connection, scopes: rows.Scopes) -> None:
-        self._db = connection
+        self._connection = connection
         self._scopes = scopes
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        """The connection, on which everything can be seen."""
+        return self._connection
 
     def message(self, id_: Id) -> Message | None:
         row = self._db.execute(Q["message"], (id_,)).fetchone()
@@ -114,9 +119,10 @@ class SqlReader:
         found = []
         for address in addresses:
             whole = suppression_key(address)
-            for key in (whole, whole[whole.rfind("@") :]):
-                hits = self._db.execute(Q["suppressed"], (key, scope))
-                found += [rows.suppression(row, self._scopes) for row in hits]
+            domain = whole[whole.rfind("@") :]
+            hits = self._connection.execute(Q["suppressed"], (whole, domain, scope)).fetchall()
+            hits.sort(key=lambda hit: hit[1] == domain)
+            found += [rows.suppression(hit, self._scopes) for hit in hits]
         return found
 
     def suppressions(

@@ -251,6 +251,7 @@ class SqliteStore:
             transaction = SqlTransaction(connection, self._scopes, memory, now_us)
             before = connection.total_changes
             results = [change(transaction) for change in changes]
+            transaction.flush()
             wrote = connection.total_changes != before
             if wrote or self.fault is not None:  # after a fault, to see whether it is over
                 anchor = memory.time.anchor

@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import msgspec
+
 from mailplaned.domain.bindings import Demand
 from mailplaned.domain.governed_time import Anchor
 from mailplaned.domain.ids import Id
@@ -26,8 +28,11 @@ from mailplaned.domain.records import (
 )
 from mailplaned.ports import Effects
 from mailplaned.store import rows
+from mailplaned.store.pending import Pending
 from mailplaned.store.reader import SqlReader
 from mailplaned.store.sql import Q
+
+_as_json = msgspec.json.Encoder().encode
 
 
 class SqlTransaction(SqlReader):
@@ -37,20 +42,34 @@ class SqlTransaction(SqlReader):
         self, connection: sqlite3.Connection, scopes: rows.Scopes, memory: Memory, now_us: int
     ) -> None:
         super().__init__(connection, scopes)
+        self._pending = Pending(connection)
         self.memory = memory
         self.now_us = now_us
         self.effects = Effects()
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        """The connection, on which everything can be seen: what was added is in the tables now.
+
+        `_connection` is for tables that nothing is added to by way of `_pending`.
+        """
+        self._pending.write()
+        return self._connection
+
+    def flush(self) -> None:
+        """Write what is still pending. The last thing before a commit."""
+        self._pending.write()
 
     # --- submissions ------------------------------------------------------------------------------
 
     def kept_answer(self, workspace: str, key: str) -> KeptAnswer | None:
         scope = self._scopes.find("workspace", workspace)  # a preflight asks, and writes nothing
-        row = self._db.execute(Q["kept_answer"], (scope, key)).fetchone()
+        row = self._connection.execute(Q["kept_answer"], (scope, key)).fetchone()
         return rows.kept_answer(row) if row else None
 
     def keep_answer(self, workspace: str, key: str, answer: KeptAnswer, until_us: int) -> None:
         scope = self._scopes.id("workspace", workspace)
-        self._db.execute(
+        self._connection.execute(
             Q["keep_answer"],
             (scope, key, answer.fingerprint, answer.message, answer.answer, until_us),
         )
@@ -59,15 +78,13 @@ class SqlTransaction(SqlReader):
         self._db.execute(Q["forget_answers"], (before_us,))
 
     def add_message(self, message: Message, recipients: Sequence[Recipient], body: bytes) -> None:
-        self._db.execute(Q["add_message"], rows.message_row(message, self._scopes))
-        self._db.executemany(
-            Q["add_recipient"],
-            [
-                (message.id, r.position, r.address, r.kind, r.state, r.reply, r.updated_us)
-                for r in recipients
-            ],
-        )
-        self._db.execute(Q["add_body"], (message.id, body))
+        self._pending.add("add_message", rows.message_row(message, self._scopes))
+        for r in recipients:
+            self._pending.add(
+                "add_recipient",
+                (message.id, r.position, r.address, r.kind, r.state, r.reply, r.updated_us),
+            )
+        self._pending.add("add_body", (message.id, body))
 
     # --- the queue --------------------------------------------------------------------------------
 
@@ -141,8 +158,8 @@ class SqlTransaction(SqlReader):
     # --- attempts ---------------------------------------------------------------------------------
 
     def begin_attempt(self, message: Message, account: str) -> None:
-        self._db.execute(
-            Q["begin_attempt"],
+        self._pending.add(
+            "begin_attempt",
             (
                 message.id,
                 message.tries,
@@ -186,8 +203,8 @@ class SqlTransaction(SqlReader):
     def add_event(self, event: Event) -> None:
         self.memory.event_seq[event.workspace] += 1
         scope = self._scopes
-        self._db.execute(
-            Q["add_event"],
+        self._pending.add(
+            "add_event",
             (
                 scope.id("workspace", event.workspace),
                 self.memory.event_seq[event.workspace],
@@ -196,7 +213,7 @@ class SqlTransaction(SqlReader):
                 scope.id("mailbox", event.mailbox) if event.mailbox else None,
                 event.message,
                 event.recipient,
-                json.dumps(event.detail, ensure_ascii=False),
+                _as_json(event.detail).decode(),
             ),
         )
 

@@ -27,6 +27,9 @@ from mailplaned.services.compose import AttachmentDraft, Draft, compose
 BATCH_LIMIT = 1_000
 KEY_LENGTH = 255
 METADATA_BYTES = 16_384
+TURN_US = 1_000
+"""How long a batch may keep the loop from others."""
+
 ANSWERED_DEPTH = 32
 """How deep metadata may be nested: it has to be read again for every answer that shows it."""
 
@@ -185,10 +188,13 @@ async def _parse_all(
     bodies: list[Body], context: Context, header_key: str | None
 ) -> list[answers.Submission | Problem]:
     """Each body checked and composed; others have their turn in between."""
-    parsed = [_parse(bodies[0], context, header_key)]
-    for body in bodies[1:]:
-        await context.clock.sleep_us(0)
+    parsed = []
+    since_us = context.clock.boot_us()
+    for body in bodies:
         parsed.append(_parse(body, context, header_key))
+        if context.clock.boot_us() - since_us > TURN_US and len(parsed) < len(bodies):
+            await context.clock.sleep_us(0)
+            since_us = context.clock.boot_us()
     return parsed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from typing import overload
 
 from mailplaned.domain.windows import DAY_US, HOUR_US, MINUTE_US, SECOND_US, to_datetime, to_us
@@ -25,6 +26,7 @@ def show_time(at_us: int | None) -> str | None:
     return to_datetime(at_us).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+@lru_cache(maxsize=1024)
 def parse_time(text: str) -> int:
     """Microseconds of an RFC 3339 time with a zone. Raises ValueError with words for people."""
     try:
@@ -41,6 +43,7 @@ def parse_time(text: str) -> int:
     return at_us
 
 
+@lru_cache(maxsize=1024)
 def parse_duration(text: str) -> int:
     """Microseconds of `45s`, `30m`, `12h`, `2d`, `1w`. Raises ValueError with words for people."""
     found = _DURATION.fullmatch(text)

@@ -28,7 +28,7 @@ INSERT INTO suppressions (id, address, workspace_id, origin, ground, actor, crea
 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
 
 -- name: suppressed
-SELECT * FROM suppressions WHERE address = ? AND (workspace_id IS NULL OR workspace_id = ?);
+SELECT * FROM suppressions WHERE address IN (?, ?) AND (workspace_id IS NULL OR workspace_id = ?);
 
 -- name: suppression
 SELECT * FROM suppressions WHERE id = ?;
