@@ -369,6 +369,26 @@ def test_a_hostile_file_is_a_problem_not_a_fault(tmp_path: Path, name: str, reas
 
 
 @pytest.mark.parametrize(
+    ("text", "told", "words"),
+    [
+        ("".join(f"k{n} = 1\n" for n in range(20_000)), 51, "more than 50 problems"),
+        (MINIMAL + "[[mailbox]]\naddress = 1\n" * 20_000, 51, "more than 50 problems"),
+        ("x" * 1_000_000 + " = 1\n" + MINIMAL, 1, "x…x: unknown key"),
+        ("workspace.name" + ".a" * 500_000 + " = 1\n", 1, "a key of too many parts"),
+        ("[a" + " . 'a'" * 500_000 + "]\n", 1, "a key of too many parts"),
+    ],
+    ids=["keys", "mailboxes", "a long key", "dots", "dots in a header"],
+)
+def test_a_file_full_of_problems_is_answered_with_a_few(
+    tmp_path: Path, text: str, told: int, words: str
+) -> None:
+    problems = read(book(tmp_path, beta=text)).problems
+    assert len(problems) == told
+    assert any(words in problem for problem in problems), problems[:3]
+    assert all(len(problem) < 500 for problem in problems)
+
+
+@pytest.mark.parametrize(
     "name", [b"\xff.toml", b"\x1b[2J.toml", b"a\nb.toml", b"\xe2\x80\xae.toml"]
 )
 def test_a_file_name_that_cannot_be_shown_is_a_problem(tmp_path: Path, name: bytes) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from mailplaned.book.daemon import UidOf
 from mailplaned.book.notices import notices
 from mailplaned.book.schema import DaemonFile, WorkspaceFile
 from mailplaned.book.shape import shaped
-from mailplaned.book.source import FILE_BYTES, Source, parse
+from mailplaned.book.source import FILE_BYTES, Source, TooManyProblems, parse
 from mailplaned.domain.policy import Member, Policy, Settings, Workspace
 
 DAEMON_FILE = "mailplane.toml"
@@ -47,7 +48,9 @@ def load(folder: Path, *, own_uid: int, uid_of: UidOf) -> Loaded:
     described = _workspaces(_parsed(contents, sources, problems), said)
     # A file that could not be read may hold the workspace that a member refers to.
     known = {*described, *(Path(name).stem for name in contents if name != DAEMON_FILE)}
-    settings, members = _daemon(sources, known, own_uid, uid_of, said)
+    settings, members = Settings(), tuple[Member, ...]()
+    with suppress(TooManyProblems):
+        settings, members = _daemon(sources, known, own_uid, uid_of, said)
     problems += [problem for source in sources for problem in source.problems]
     if problems:
         return Loaded(policy=None, problems=tuple(sorted(problems, key=_file_and_line)))
@@ -117,13 +120,15 @@ def _workspaces(sources: Iterable[Source], said: list[str]) -> dict[str, Workspa
     for source in sources:
         if source.name == DAEMON_FILE:
             continue
-        file = shaped(source, WorkspaceFile)
-        if file is not None:
-            described[file.workspace.name] = workspaces.workspace(source, file)
-            said.extend(notices(source, file))
-            files.append(names(source, file))
+        with suppress(TooManyProblems):
+            file = shaped(source, WorkspaceFile)
+            if file is not None:
+                described[file.workspace.name] = workspaces.workspace(source, file)
+                said.extend(notices(source, file))
+                files.append(names(source, file))
         source.let_go()
-    across(files)
+    with suppress(TooManyProblems):
+        across(files)
     return described
 
 

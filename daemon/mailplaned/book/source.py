@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from typing import Any, Final, TypeVar
 
 FILE_BYTES: Final = 4 * 1024 * 1024
 """A larger file is not read; ten thousand mailboxes need about 2 MiB."""
+
+PROBLEMS_TOLD: Final = 50
+"""Of one file; finding where each stands takes time, and nobody reads more."""
 
 NOTHING: Final = object()
 """There is no value to show."""
@@ -23,6 +27,19 @@ T = TypeVar("T")
 _SYNTAX_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _COMMENT = re.compile(r"(?m)^[ \t]*#.*$")
 _SHOWN_CHARS: Final = 60
+_KEY_CHARS: Final = 200
+"""A longer key is not looked for: a pattern of it would take seconds to make."""
+
+_SHORTENED: Final = reprlib.Repr()
+_SHORTENED.maxstring = _SHOWN_CHARS
+_SHORTENED.maxlong = _SHOWN_CHARS
+
+_TOO_DOTTED = re.compile(r"""(?:\.[ \t]*+(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+){64}+""")
+"""A key of so many parts that `tomllib`, whose work grows with their square, is not given it."""
+
+
+class TooManyProblems(Exception):
+    """A file has more problems than are told; there is no use in looking for others."""
 
 
 @dataclass(slots=True)
@@ -38,6 +55,10 @@ class Source:
     """For a list that lost faulty items: the place that each remaining one has in the file."""
     values: dict[Any, Any] = field(default_factory=dict)
     """What the file says again and again, such as the caps of its mailboxes, as one value each."""
+    _bare: str = ""
+    """The text with blanks in place of its comments, once a line has been looked for."""
+    _heads: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """Start and end of each `[[table]]`, likewise."""
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -54,13 +75,23 @@ class Source:
     def let_go(self) -> None:
         """Give back what the tree takes, which is a multiple of the text."""
         self.tree = None
+        self._bare = ""
+        self._heads.clear()
 
     def problem(self, key: Key, wrong: str, advice: str, value: object = NOTHING) -> None:
         """Note what is wrong with the value at `key`, counted in what `shape` left."""
         self.raw_problem(self._in_file(key), wrong, advice, value)
 
     def raw_problem(self, key: Key, wrong: str, advice: str, value: object = NOTHING) -> None:
-        """Note what is wrong with the value at `key`, counted as in the file."""
+        """Note what is wrong with the value at `key`, counted as in the file.
+
+        Raises `TooManyProblems` when that is enough.
+        """
+        if len(self.problems) >= PROBLEMS_TOLD:
+            self.problems.append(
+                f"{self.name}: file: more than {PROBLEMS_TOLD} problems; mend these first"
+            )
+            raise TooManyProblems
         line = self._line(key, value)
         where = f"{self.name}: line {line}" if line else self.name
         shown = "" if value is NOTHING else f", {_shown(value)}"
@@ -99,7 +130,7 @@ class Source:
             node = _step(node, part)
             if isinstance(part, str):
                 plain = re.fullmatch(r"[A-Za-z0-9_-]+", part)
-                said += ("." if said else "") + (part if plain else _shown(part))
+                said += ("." if said else "") + (_cut(part) if plain else _shown(part))
                 continue
             name = (node.get("name"), node.get("address")) if isinstance(node, dict) else ()
             known = [text for text in name[::-1] if isinstance(text, str)]
@@ -108,8 +139,11 @@ class Source:
 
     def _line(self, key: Key, value: object) -> int | None:
         """The line of a key, found by searching the text: good enough to open an editor at."""
-        text = _COMMENT.sub(lambda match: " " * len(match[0]), self.text)
-        found = _section(text, key)
+        if any(len(str(part)) > _KEY_CHARS for part in key):
+            return None
+        self._bare = self._bare or _COMMENT.sub(lambda match: " " * len(match[0]), self.text)
+        text = self._bare
+        found = self._section(key)
         if found is None:
             return None
         start, end, rest = found
@@ -129,6 +163,33 @@ class Source:
             start = place if place >= 0 else start
         return text.count("\n", 0, start) + 1
 
+    def _section(self, key: Key) -> tuple[int, int, Sequence[str | int]] | None:
+        """Start and end of the deepest `[table]` or `[[table]]` with `key`, and what is left."""
+        if not key:
+            return None
+        text = self._bare
+        table = re.escape(str(key[0]))
+        if len(key) > 1 and isinstance(key[1], int):
+            heads = self._item_heads(str(key[0]))
+            if key[1] < len(heads):
+                start, after = heads[key[1]]
+                end = re.compile(rf"(?m)^[ \t]*\[(?!{table}\.)").search(text, after)
+                return start, end.start() if end else len(text), key[2:]
+        for depth in (2, 1):
+            dotted = r"\.".join(rf"[\"']?{re.escape(str(part))}[\"']?" for part in key[:depth])
+            head = re.search(rf"(?m)^[ \t]*\[{dotted}\]", text)
+            if len(key) >= depth and head:
+                end = re.compile(r"(?m)^[ \t]*\[").search(text, head.end())
+                return head.start(), end.start() if end else len(text), key[depth:]
+        head = re.search(rf"(?m)^[ \t]*(?:\[\[?)?[ \t]*{table}\b", text)
+        return (head.start(), len(text), key[1:]) if head else None
+
+    def _item_heads(self, table: str) -> list[tuple[int, int]]:
+        if table not in self._heads:
+            head = rf"(?m)^[ \t]*\[\[[ \t]*{re.escape(table)}[ \t]*\]\]"
+            self._heads[table] = [match.span() for match in re.finditer(head, self._bare)]
+        return self._heads[table]
+
 
 def parse(name: str, content: bytes) -> Source | str:
     """The file as a Source; what is wrong with it when it is not TOML."""
@@ -136,6 +197,8 @@ def parse(name: str, content: bytes) -> Source | str:
         return f"{name}: file: larger than {FILE_BYTES} bytes; split it"
     try:
         text = content.decode()
+        if _TOO_DOTTED.search(text):
+            return f"{name}: file: a key of too many parts; the book needs a few levels only"
         return Source(name, text, tomllib.loads(text))
     except UnicodeDecodeError as fault:
         line = content.count(b"\n", 0, fault.start) + 1
@@ -163,8 +226,12 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 def _shown(value: object) -> str:
     """A value on one line, without control characters, cut to a readable length."""
-    text = ascii(value) if not isinstance(value, str) else repr(value)
-    text = '"' + text[1:-1] + '"' if isinstance(value, str) else text
+    if isinstance(value, str):
+        return _cut('"' + repr(value[:_SHOWN_CHARS])[1:-1] + '"')
+    return _cut(_SHORTENED.repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 2] + "…" + text[-1]
 
 
@@ -172,24 +239,3 @@ def _step(node: Any, part: str | int) -> Any:
     if isinstance(part, int):
         return node[part] if isinstance(node, list) and part < len(node) else None
     return node.get(part) if isinstance(node, dict) else None
-
-
-def _section(text: str, key: Key) -> tuple[int, int, Sequence[str | int]] | None:
-    """Start and end of the deepest `[table]` or `[[table]]` that holds `key`, and what is left."""
-    if not key:
-        return None
-    table = re.escape(str(key[0]))
-    if len(key) > 1 and isinstance(key[1], int):
-        heads = list(re.finditer(rf"(?m)^[ \t]*\[\[[ \t]*{table}[ \t]*\]\]", text))
-        if key[1] < len(heads):
-            after = heads[key[1]].end()
-            end = re.compile(rf"(?m)^[ \t]*\[(?!{table}\.)").search(text, after)
-            return heads[key[1]].start(), end.start() if end else len(text), key[2:]
-    for depth in (2, 1):
-        dotted = r"\.".join(rf"[\"']?{re.escape(str(part))}[\"']?" for part in key[:depth])
-        head = re.search(rf"(?m)^[ \t]*\[{dotted}\]", text)
-        if len(key) >= depth and head:
-            end = re.compile(r"(?m)^[ \t]*\[").search(text, head.end())
-            return head.start(), end.start() if end else len(text), key[depth:]
-    head = re.search(rf"(?m)^[ \t]*(?:\[\[?)?[ \t]*{table}\b", text)
-    return (head.start(), len(text), key[1:]) if head else None
