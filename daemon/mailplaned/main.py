@@ -79,7 +79,7 @@ class Core:
     ) -> None:
         self._clock = clock
         self._transports = transports
-        self.store = SqliteStore(connections, clock, rebuild)
+        self.store = SqliteStore(connections, clock, rebuild, random)
         self.dispatcher = Dispatcher(
             store=self.store, transports=transports, signer=signer, clock=clock, random=random
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from mailplaned.audit_ports import AuditReader, AuditWriter
 from mailplaned.domain.bindings import Demand
 from mailplaned.domain.governed_time import Anchor
 from mailplaned.domain.ids import Id
@@ -16,7 +17,6 @@ from mailplaned.domain.outcomes import Outcome, Report
 from mailplaned.domain.policy import Account, SendingDomain
 from mailplaned.domain.records import (
     Attempt,
-    AuditEntry,
     Claim,
     Event,
     KeptAnswer,
@@ -188,7 +188,7 @@ class MessageFilter:
     """Mailboxes that are paused: their waiting messages count as `held`."""
 
 
-class Reader(Protocol):
+class Reader(AuditReader, Protocol):
     """Questions to the tables."""
 
     def message(self, id_: Id) -> Message | None: ...
@@ -198,10 +198,6 @@ class Reader(Protocol):
     def events_of(self, message: Id) -> list[Event]: ...
     def events(self, workspace: str | None, after: int | None, limit: int) -> list[Event]:
         """The first rows after a cursor, in order; `after` None: the newest ones."""
-        ...
-
-    def audit(self, workspace: str | None, after: int | None, limit: int) -> list[AuditEntry]:
-        """Likewise."""
         ...
 
     def log_ends(self) -> tuple[int, int]:
@@ -245,7 +241,7 @@ class Effects:
         self.woken[mailbox] = min(in_us, self.woken.get(mailbox, in_us))
 
 
-class Transaction(Reader, Protocol):
+class Transaction(Reader, AuditWriter, Protocol):
     """One change: it happens as a whole or not at all, and nothing else comes between.
 
     Memory may be changed along with the tables: when the transaction fails, memory is rebuilt.
@@ -302,7 +298,6 @@ class Transaction(Reader, Protocol):
         self, message: Id, number: int, *, outcome: Outcome, charged: bool
     ) -> None: ...
     def add_event(self, event: Event) -> None: ...
-    def add_audit(self, entry: AuditEntry) -> None: ...
     def add_pause(self, pause: Pause) -> None: ...
     def lift_pause(self, pause: Pause, by: str, reason: str) -> None: ...
     def add_suppression(self, suppression: Suppression) -> bool:

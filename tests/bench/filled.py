@@ -23,6 +23,7 @@ from mailplaned.store.database import prepare
 from mailplaned.store.rows import Scopes
 from mailplaned.store.sql import Q
 from mailplaned.store.transaction import SqlTransaction
+from tests.fakes.random_seeded import SeededRandom
 
 _COMMIT_EVERY = 50_000
 _BODY = b"Subject: waiting\r\n\r\n" + b"We met at the fair in May.\r\n" * 16
@@ -36,7 +37,8 @@ def fill_waiting(state: Path, policy: Policy, count: int) -> None:
     spread_us = 6 * DAY_US // count
     with _opened(state) as connection:
         time_ = GovernedTime(None, wall_us=now_us, boot_us=0, boot_id="")
-        tx = SqlTransaction(connection, Scopes(connection), Memory(policy, time_), now_us)
+        memory = Memory(policy, time_)
+        tx = SqlTransaction(connection, Scopes(connection), memory, now_us, SeededRandom())
         for number in range(count):
             address, workspace = owners[number % len(owners)]
             slot_us = now_us + DAY_US + number * spread_us

@@ -59,7 +59,7 @@ async def running_store(
     connections: Connections, clock: ManualClock, policy: Policy
 ) -> AsyncIterator[SqliteStore]:
     """A store whose writer runs; nothing dispatches."""
-    store = SqliteStore(connections, clock, rebuild)
+    store = SqliteStore(connections, clock, rebuild, SeededRandom(9))
     await store.start(policy)
     writer = asyncio.create_task(store.run())
     try:

@@ -43,7 +43,7 @@ def desk(
 ) -> SqlTransaction:
     """A transaction that is never committed; nothing is dispatched from it."""
     time = GovernedTime(None, wall_us=now_us, boot_us=0, boot_id="one")
-    tx = SqlTransaction(database, Scopes(database), None, now_us)  # type: ignore[arg-type]
+    tx = SqlTransaction(database, Scopes(database), None, now_us, RANDOM)  # type: ignore[arg-type]
     tx.memory = rebuild(tx, policy, time)
     return tx
 

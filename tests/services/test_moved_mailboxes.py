@@ -24,6 +24,7 @@ from mailplaned.services.settling import record
 from mailplaned.store.rows import Scopes
 from mailplaned.store.transaction import SqlTransaction
 from tests.fakes.clock import EPOCH_US
+from tests.fakes.random_seeded import SeededRandom
 from tests.fakes.store_inline import memory_database
 from tests.fakes.store_kit import ANA, BEN, put_in, small_book
 
@@ -39,7 +40,8 @@ def database() -> Iterator[sqlite3.Connection]:
 
 def desk(database: sqlite3.Connection, policy: Policy) -> SqlTransaction:
     time = GovernedTime(None, wall_us=EPOCH_US, boot_us=0, boot_id="one")
-    tx = SqlTransaction(database, Scopes(database), None, EPOCH_US)  # type: ignore[arg-type]
+    random = SeededRandom()
+    tx = SqlTransaction(database, Scopes(database), None, EPOCH_US, random)  # type: ignore[arg-type]
     tx.memory = rebuild(tx, policy, time)
     tx.memory.claiming = True
     return tx

@@ -48,7 +48,7 @@ def desk(
     database: sqlite3.Connection, policy: Policy | None = None, now_us: int = EPOCH_US
 ) -> SqlTransaction:
     time = GovernedTime(None, wall_us=now_us, boot_us=0, boot_id="one")
-    tx = SqlTransaction(database, Scopes(database), None, now_us)  # type: ignore[arg-type]
+    tx = SqlTransaction(database, Scopes(database), None, now_us, RANDOM)  # type: ignore[arg-type]
     tx.memory = rebuild(tx, policy or small_book(), time)
     return tx
 

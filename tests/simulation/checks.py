@@ -123,7 +123,7 @@ def check_ledger(world: World) -> None:
         return
     memory = life.core.store._memory
     assert memory is not None
-    tx = SqlTransaction(world.database, Scopes(world.database), memory, 0)
+    tx = SqlTransaction(world.database, Scopes(world.database), memory, 0, world.random)
     time = GovernedTime(tx.anchor(), wall_us=0, boot_us=world.clock.boot_us(), boot_id="none")
     truth = rebuild(tx, memory.policy, time)
     for difference in memory.governor.differences(truth.governor, world.clock.true_us):

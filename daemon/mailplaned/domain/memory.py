@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from mailplaned.domain.bindings import Demand
+from mailplaned.domain.chain import Chain
 from mailplaned.domain.governed_time import GovernedTime
 from mailplaned.domain.governor import Governor
 from mailplaned.domain.policy import Mailbox, Policy, Workspace
@@ -44,6 +45,8 @@ class Memory:
         """Until when a mailbox rests whose relay could not be reached, and for how long."""
         self.event_seq: Counter[str] = Counter()
         """The last event number of each workspace."""
+        self.chain = Chain()
+        """The end of the audit log."""
         self.orphans: set[str] = set()
         """Mailboxes that the policy does not have and messages still wait for."""
         self.waiting = 0

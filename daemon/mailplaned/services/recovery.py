@@ -27,6 +27,7 @@ def rebuild(tx: Transaction, policy: Policy, time: GovernedTime) -> Memory:
     for mailbox, at_us in tx.bounces(since_us):
         memory.note_bounce(mailbox, at_us)
     memory.event_seq.update(tx.event_ends())
+    memory.chain = tx.chain()
     memory.suppressions = tx.suppression_count()
     for pause in tx.pauses(lifted=False):
         memory.add_pause(pause)

@@ -9,7 +9,6 @@ from mailplaned.domain.ids import Id
 from mailplaned.domain.message import WAITING, State
 from mailplaned.domain.records import (
     Attempt,
-    AuditEntry,
     Event,
     Message,
     Pause,
@@ -21,10 +20,11 @@ from mailplaned.domain.records import (
 from mailplaned.ports import MessageFilter
 from mailplaned.services.addresses import suppression_key
 from mailplaned.store import rows
+from mailplaned.store.audit import AuditReader, log
 from mailplaned.store.sql import Q
 
 
-class SqlReader:
+class SqlReader(AuditReader):
     """`ports.Reader` over a connection."""
 
     def __init__(self, connection: sqlite3.Connection, scopes: rows.Scopes) -> None:
@@ -83,28 +83,12 @@ class SqlReader:
         return [rows.event(row, self._scopes) for row in found]
 
     def events(self, workspace: str | None, after: int | None, limit: int) -> list[Event]:
-        found = self._log("events", workspace, after, limit)
+        found = log(self._db, self._scopes, "events", workspace, after, limit)
         return [rows.event(row, self._scopes) for row in found]
-
-    def audit(self, workspace: str | None, after: int | None, limit: int) -> list[AuditEntry]:
-        found = self._log("audit", workspace, after, limit)
-        return [rows.audit_entry(row, self._scopes) for row in found]
-
-    def _log(
-        self, log: str, workspace: str | None, after: int | None, limit: int
-    ) -> list[rows.Row]:
-        values = [limit] if after is None else [after, limit]
-        query = f"{log}_newest" if after is None else f"{log}_after"
-        if workspace is not None:
-            query += "_in_workspace"
-            values.insert(-1, self._scopes.find("workspace", workspace) or 0)
-        found = self._db.execute(Q[query], values).fetchall()
-        return found if after is not None else found[::-1]
 
     def log_ends(self) -> tuple[int, int]:
         (event,) = self._db.execute(Q["last_event"]).fetchone()
-        (audit,) = self._db.execute(Q["last_audit"]).fetchone()
-        return event or 0, audit or 0
+        return event or 0, self.last_audit()
 
     def pause(self, id_: Id) -> Pause | None:
         row = self._db.execute(Q["pause"], (id_,)).fetchone()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable
 from typing import Any, cast
 
 from mailplaned.domain.bindings import Demand
+from mailplaned.domain.chain import ChainedEntry, Checkpoint
 from mailplaned.domain.ids import Id
 from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.outcomes import Outcome
 from mailplaned.domain.records import (
     Attempt,
-    AuditEntry,
     Event,
     KeptAnswer,
     Message,
@@ -207,16 +208,66 @@ def event(row: Row, scopes: Scopes) -> Event:
     )
 
 
-def audit_entry(row: Row, scopes: Scopes) -> AuditEntry:
-    """A row of `audit`."""
-    return AuditEntry(
+def audit_entry(row: Row, scopes: Scopes, values: Iterable[Row]) -> ChainedEntry:
+    """A row of `audit` and its rows (field, salt, value) of `audit_personal`."""
+    return ChainedEntry(
         seq=row[0],
         at_us=row[1],
         actor=row[2],
         action=row[3],
         workspace=scopes.name(row[4]) if row[4] is not None else None,
         target=row[5],
-        detail=json.loads(row[6]),
+        detail=row[6],
+        sealed=row[7],
+        before=row[8],
+        nonce=row[9],
+        hash=row[10],
+        personal={field: (salt, value) for field, salt, value in values},
+    )
+
+
+def audit_row(entry: ChainedEntry, hash_: bytes, scopes: Scopes) -> Row:
+    """The columns of `audit`, in order."""
+    return (
+        entry.seq,
+        entry.at_us,
+        entry.actor,
+        entry.action,
+        scopes.id("workspace", entry.workspace) if entry.workspace is not None else None,
+        entry.target,
+        entry.detail,
+        entry.sealed,
+        entry.before,
+        entry.nonce,
+        hash_,
+    )
+
+
+def checkpoint(row: Row, origin: str) -> Checkpoint:
+    """A row of `audit_checkpoints`."""
+    nodes = row[4]
+    return Checkpoint(
+        origin=origin,
+        size=row[0],
+        at_us=row[1],
+        root=row[2],
+        head=row[3],
+        frontier=tuple(nodes[at : at + 32] for at in range(0, len(nodes), 32)),
+        key=row[5],
+        signature=row[6],
+    )
+
+
+def checkpoint_row(value: Checkpoint) -> Row:
+    """The columns of `audit_checkpoints`, in order."""
+    return (
+        value.size,
+        value.at_us,
+        value.root,
+        value.head,
+        b"".join(value.frontier),
+        value.key,
+        value.signature,
     )
 
 

@@ -18,7 +18,16 @@ from typing import Any, Protocol, TypeVar
 from mailplaned.domain.governed_time import Anchor, GovernedTime
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.policy import Policy
-from mailplaned.ports import Clock, Effects, Reader, StoreClosed, StoreFault, StoreFull, Transaction
+from mailplaned.ports import (
+    Clock,
+    Effects,
+    Random,
+    Reader,
+    StoreClosed,
+    StoreFault,
+    StoreFull,
+    Transaction,
+)
 from mailplaned.store.reader import SqlReader
 from mailplaned.store.rows import Scopes
 from mailplaned.store.sql import Q
@@ -64,10 +73,13 @@ class _Batch:
 class SqliteStore:
     """`ports.Store` over SQLite. `run` has to be running for `write` to return."""
 
-    def __init__(self, connections: Connections, clock: Clock, rebuild: Rebuild) -> None:
+    def __init__(
+        self, connections: Connections, clock: Clock, rebuild: Rebuild, random: Random
+    ) -> None:
         self._connections = connections
         self._clock = clock
         self._rebuild = rebuild
+        self._random = random
         self._scopes: Scopes | None = None
         self._reader_scopes: Scopes | None = None
         self._memory: Memory | None = None
@@ -98,7 +110,8 @@ class SqliteStore:
         def first(connection: sqlite3.Connection) -> None:
             self._scopes = Scopes(connection)
             # The anchor is read with a transaction that has no memory yet; nothing else is asked.
-            anchor = SqlTransaction(connection, self._scopes, None, 0).anchor()  # type: ignore[arg-type]
+            tx = SqlTransaction(connection, self._scopes, None, 0, self._random)  # type: ignore[arg-type]
+            anchor = tx.anchor()
             time = GovernedTime(
                 anchor,
                 wall_us=self._clock.wall_us(),
@@ -222,7 +235,7 @@ class SqliteStore:
             now_us = memory.time.read(wall_us=self._clock.wall_us(), boot_us=self._clock.boot_us())
             connection.execute("BEGIN")
             try:
-                transaction = SqlTransaction(connection, self._scopes, memory, now_us)
+                transaction = SqlTransaction(connection, self._scopes, memory, now_us, self._random)
                 return [
                     change(transaction) if look else fault
                     for change, look in zip(batch.changes, batch.looks, strict=True)
@@ -248,7 +261,7 @@ class SqliteStore:
             now_us = memory.time.read(wall_us=self._clock.wall_us(), boot_us=self._clock.boot_us())
             began = memory.time.anchor
             connection.execute("BEGIN IMMEDIATE")
-            transaction = SqlTransaction(connection, self._scopes, memory, now_us)
+            transaction = SqlTransaction(connection, self._scopes, memory, now_us, self._random)
             before = connection.total_changes
             results = [change(transaction) for change in changes]
             transaction.flush()
@@ -288,7 +301,7 @@ class SqliteStore:
         assert self._scopes is not None
         old = self._memory
         self._scopes.forget()
-        transaction = SqlTransaction(connection, self._scopes, old, 0)
+        transaction = SqlTransaction(connection, self._scopes, old, 0, self._random)
         self._memory = self._rebuild(transaction, old.policy, old.time)
         self._memory.claiming = old.claiming
         self._stale = False

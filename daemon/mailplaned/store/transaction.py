@@ -16,7 +16,6 @@ from mailplaned.domain.memory import Memory
 from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.outcomes import Outcome, Report
 from mailplaned.domain.records import (
-    AuditEntry,
     Event,
     KeptAnswer,
     Message,
@@ -26,8 +25,9 @@ from mailplaned.domain.records import (
     Suppression,
     Token,
 )
-from mailplaned.ports import Effects
+from mailplaned.ports import Effects, Random
 from mailplaned.store import rows
+from mailplaned.store.audit import AuditWriter
 from mailplaned.store.pending import Pending
 from mailplaned.store.reader import SqlReader
 from mailplaned.store.sql import Q
@@ -35,13 +35,19 @@ from mailplaned.store.sql import Q
 _as_json = msgspec.json.Encoder().encode
 
 
-class SqlTransaction(SqlReader):
+class SqlTransaction(SqlReader, AuditWriter):
     """`ports.Transaction` over the write connection."""
 
     def __init__(
-        self, connection: sqlite3.Connection, scopes: rows.Scopes, memory: Memory, now_us: int
+        self,
+        connection: sqlite3.Connection,
+        scopes: rows.Scopes,
+        memory: Memory,
+        now_us: int,
+        random: Random,
     ) -> None:
         super().__init__(connection, scopes)
+        self._random = random
         self._pending = Pending(connection)
         self.memory = memory
         self.now_us = now_us
@@ -214,20 +220,6 @@ class SqlTransaction(SqlReader):
                 event.message,
                 event.recipient,
                 _as_json(event.detail).decode(),
-            ),
-        )
-
-    def add_audit(self, entry: AuditEntry) -> None:
-        workspace = entry.workspace
-        self._db.execute(
-            Q["add_audit"],
-            (
-                entry.at_us,
-                entry.actor,
-                entry.action,
-                self._scopes.id("workspace", workspace) if workspace else None,
-                entry.target,
-                json.dumps(entry.detail, ensure_ascii=False),
             ),
         )
 

@@ -113,16 +113,57 @@ CREATE TABLE events (
 CREATE INDEX events_of_workspace ON events (workspace_id);
 CREATE INDEX events_of_message ON events (message_id) WHERE message_id IS NOT NULL;
 
--- Every change that a person, a rule, a provider or a file made.
+-- Every change that a person, a rule, a provider or a file made: one chain, in the order of `seq`.
+-- `sealed` are commitments to what lies in `audit_personal`; `before` is the entry before it in its
+-- workspace, 0 for none.
 CREATE TABLE audit (
-  seq          INTEGER PRIMARY KEY AUTOINCREMENT,
+  seq          INTEGER PRIMARY KEY,
   at           INTEGER NOT NULL,
   actor        TEXT NOT NULL,
   action       TEXT NOT NULL,
   workspace_id INTEGER REFERENCES scopes (id),
-  target       TEXT NOT NULL,
-  detail       TEXT NOT NULL
+  target       TEXT,
+  detail       TEXT NOT NULL,
+  sealed       TEXT NOT NULL,
+  before       INTEGER NOT NULL,
+  nonce        BLOB NOT NULL CHECK (length(nonce) = 16),
+  hash         BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
+CREATE INDEX audit_of_workspace ON audit (workspace_id);
+
+-- What may be taken out of an entry without breaking the chain. `value` is JSON.
+CREATE TABLE audit_personal (
+  seq   INTEGER NOT NULL REFERENCES audit (seq),
+  field TEXT NOT NULL,
+  salt  BLOB NOT NULL CHECK (length(salt) = 16),
+  value TEXT NOT NULL,
+  PRIMARY KEY (seq, field)
+) STRICT, WITHOUT ROWID;
+
+-- Roots of the whole blocks of the tree over the entries (mailplane_wire.audit.chain.BLOCK).
+CREATE TABLE audit_blocks (
+  number INTEGER PRIMARY KEY,
+  root   BLOB NOT NULL CHECK (length(root) = 32)
+) STRICT;
+
+-- The log up to `size`, signed; `frontier` is what the tree goes on from.
+CREATE TABLE audit_checkpoints (
+  size      INTEGER PRIMARY KEY,
+  at        INTEGER NOT NULL,
+  root      BLOB NOT NULL,
+  head      BLOB NOT NULL,
+  frontier  BLOB NOT NULL,
+  key       TEXT NOT NULL,
+  signature BLOB NOT NULL
+) STRICT;
+
+-- The name of this log, and up to which entry retention has dropped it.
+CREATE TABLE audit_log (
+  one     INTEGER PRIMARY KEY CHECK (one = 1),
+  origin  TEXT NOT NULL,
+  dropped INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO audit_log (one, origin) VALUES (1, lower(hex(randomblob(16))));
 
 CREATE TABLE pauses (
   id          BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
@@ -202,3 +243,27 @@ CREATE TRIGGER messages_final BEFORE UPDATE OF state ON messages
     old.state = 'accepted' OR old.state = 'bounced' OR old.state = 'failed'
     OR old.state = 'expired' OR old.state = 'suppressed' OR old.state = 'canceled')
   BEGIN SELECT raise(ABORT, 'a final state is final'); END;
+
+-- The audit log only grows. Entries go when retention drops them, which takes a checkpoint; values
+-- of persons can be taken out.
+CREATE TRIGGER audit_unchanged BEFORE UPDATE ON audit
+  BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_kept BEFORE DELETE ON audit
+  WHEN old.seq > (SELECT dropped FROM audit_log)
+  BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_personal_unchanged BEFORE UPDATE ON audit_personal
+  BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_blocks_unchanged BEFORE UPDATE ON audit_blocks
+  BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_blocks_kept BEFORE DELETE ON audit_blocks
+  BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_checkpoints_unchanged BEFORE UPDATE ON audit_checkpoints
+  BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_checkpoints_kept BEFORE DELETE ON audit_checkpoints
+  BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_log_kept BEFORE DELETE ON audit_log
+  BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_log_dropped BEFORE UPDATE ON audit_log
+  WHEN new.origin <> old.origin OR new.dropped < old.dropped
+    OR NOT EXISTS (SELECT 1 FROM audit_checkpoints WHERE size = new.dropped)
+  BEGIN SELECT raise(ABORT, 'entries are dropped behind a checkpoint only'); END;

@@ -24,24 +24,6 @@ WHERE kind = 'workspace';
 -- name: last_event
 SELECT max(cursor) FROM events;
 
--- name: add_audit
-INSERT INTO audit (at, actor, action, workspace_id, target, detail) VALUES (?, ?, ?, ?, ?, ?);
-
--- name: audit_after
-SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?;
-
--- name: audit_after_in_workspace
-SELECT * FROM audit WHERE seq > ? AND workspace_id = ? ORDER BY seq LIMIT ?;
-
--- name: audit_newest
-SELECT * FROM audit ORDER BY seq DESC LIMIT ?;
-
--- name: audit_newest_in_workspace
-SELECT * FROM audit WHERE workspace_id = ? ORDER BY seq DESC LIMIT ?;
-
--- name: last_audit
-SELECT max(seq) FROM audit;
-
 -- name: anchor
 SELECT governed_us, boot_us, boot_id FROM anchor;
 
