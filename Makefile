@@ -27,8 +27,11 @@ chaos: $(VENV)/.dev ## real faults and races, each a number (RUNS="kill power" F
 	tools/system-packages
 	FULL=$(FULL) TWINS=$(TWINS) $(BIN)/python -m tests.chaos $(RUNS)
 
-soak: $(VENV)/.dev ## the simulation for hours (ARGS as of python -m tests.simulation)
-	$(BIN)/python -m tests.simulation $(ARGS)
+mutants: $(VENV)/.dev ## small mistakes in the pure domain that no test notices (ARGS="caps ledger")
+	$(BIN)/python -m tests.mutation $(ARGS)
+
+soak: $(VENV)/.dev ## the simulation, seed after seed until it is stopped (HOURS=8)
+	HOURS=$(HOURS) $(BIN)/python -m tests.simulation.soak $(ARGS)
 
 lint: $(VENV)/.dev ## lint, types and import rules only
 	$(BIN)/ruff check . && $(BIN)/lint-imports && $(BIN)/mypy

@@ -46,8 +46,9 @@ class ManualClock:
 class VirtualClock:
     """`ports.Clock` of a loop whose time is virtual. The wall may jump, a host may be restarted."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, epoch_us: int = EPOCH_US) -> None:
         self._loop = loop
+        self._epoch_us = epoch_us
         self.jumped_us = 0
         """How far the wall clock is off; the boot clock is true."""
         self._host_began_us = 0
@@ -56,7 +57,7 @@ class VirtualClock:
     @property
     def true_us(self) -> int:
         """Time as the world outside knows it."""
-        return EPOCH_US + round(self._loop.time() * 1e6)
+        return self._epoch_us + round(self._loop.time() * 1e6)
 
     def restart_host(self) -> None:
         """The boot clock begins anew, the wall clock goes on as it was set."""

@@ -5,16 +5,36 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mailplaned.store.database import prepare
 
 T = TypeVar("T")
 
 
-def memory_database() -> sqlite3.Connection:
+class WatchedConnection(sqlite3.Connection):
+    """Calls `watch` just before each commit that changes something (False), and just after."""
+
+    watch: Callable[[bool], None] | None = None
+    _unchanged = 0
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """See sqlite3."""
+        if sql.startswith("BEGIN"):
+            self._unchanged = self.total_changes
+        if self.watch is None or sql != "COMMIT" or self.total_changes == self._unchanged:
+            return super().execute(sql, parameters)
+        self.watch(False)
+        done = super().execute(sql, parameters)
+        self.watch(True)
+        return done
+
+
+def memory_database() -> WatchedConnection:
     """A migrated database in memory, outside any transaction."""
-    connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
+    connection = sqlite3.connect(
+        ":memory:", isolation_level=None, cached_statements=256, factory=WatchedConnection
+    )
     prepare(connection, path=None)
     return connection
 

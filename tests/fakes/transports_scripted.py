@@ -31,6 +31,7 @@ class Handed:
 
     at_us: int
     mailbox: str
+    account: str
     message: str
     recipients: tuple[str, ...]
     number: int = 0
@@ -72,11 +73,16 @@ class Provider:
         found = _OUR_ID.search(envelope.content)
         assert found is not None, "a message without our id"
         handed = Handed(
-            self.now_us(), envelope.mailbox, found[1].decode(), envelope.recipients, pending=True
+            self.now_us(),
+            envelope.mailbox,
+            envelope.account.key,
+            found[1].decode(),
+            envelope.recipients,
+            pending=True,
         )
         self.journal.append(handed)
         self.noted(handed)
-        fate = self._fate()
+        fate = self.fate(handed)
         quick = self.rng.random()
         takes_s = quick if fate != "slow" else 60 * quick
         answers_s = takes_s + self.rng.random()
@@ -112,7 +118,8 @@ class Provider:
             if taken:
                 handed.taken, handed.taken_us = taken, self.now_us()
 
-    def _fate(self) -> str:
+    def fate(self, handed: Handed) -> str:
+        """What becomes of an attempt: a field of `Temper`, or `accepted`."""
         dice = self.rng.random() * 100
         for name in Temper.__slots__:
             dice -= getattr(self.temper, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from mailplaned.domain.policy import (
@@ -21,7 +21,21 @@ from mailplaned.domain.policy import (
     Workload,
     Workspace,
 )
-from mailplaned.domain.windows import SECOND_US, Kind, Per
+from mailplaned.domain.windows import DAY_US, SECOND_US, Kind, Per, to_datetime, to_us
+
+CLOCK_CHANGES = (
+    ("America/New_York", "2026-03-08T07:00Z"),
+    ("America/New_York", "2026-11-01T06:00Z"),
+    ("Europe/Berlin", "2026-03-29T01:00Z"),
+    ("Europe/Berlin", "2026-10-25T01:00Z"),
+    ("Australia/Lord_Howe", "2026-10-03T15:30Z"),  # half an hour
+    ("Australia/Lord_Howe", "2026-04-04T15:00Z"),
+    ("Africa/Casablanca", "2026-03-22T02:00Z"),
+    ("America/Sao_Paulo", "2018-11-04T03:00Z"),  # a day without 00:00
+    ("America/Sao_Paulo", "2019-02-17T02:00Z"),  # 23:00 twice
+    ("Pacific/Apia", "2011-12-30T10:00Z"),  # a whole day left out
+)
+"""Where and when clocks are changed, forth or back."""
 
 ZONES = (
     "UTC",
@@ -37,17 +51,31 @@ ZONES = (
 _USUAL = {Per.HOUR: 6, Per.DAY: 40, Per.WEEK: 160}
 
 
-def random_policy(rng: random.Random) -> Policy:
-    """A book with two workspaces and a handful of mailboxes."""
-    return Policy(hash="book-0", workspaces={n: _workspace(rng, n) for n in ("acme", "bolt")})
+def random_start(rng: random.Random) -> tuple[int, Policy]:
+    """A moment before a clock change, and a book in whose first workspace it happens.
+
+    The book has two workspaces and a handful of mailboxes.
+    """
+    zone, change = rng.choice(CLOCK_CHANGES)
+    start_us = to_us(datetime.fromisoformat(change)) - rng.randrange(2 * DAY_US)
+    day = to_datetime(start_us).date()
+    workspaces = {
+        "acme": _workspace(rng, "acme", zone, day),
+        "bolt": _workspace(rng, "bolt", rng.choice(ZONES), day),
+    }
+    return start_us, Policy(hash="book-0", workspaces=workspaces)
 
 
 def edited(policy: Policy, rng: random.Random, number: int) -> Policy:
-    """The same book with some caps lowered, raised, added or gone."""
+    """The same book with caps lowered, raised, added or gone, zones and accounts changed."""
     workspaces = {}
     for name, workspace in policy.workspaces.items():
         mailboxes = {
-            address: replace(mailbox, caps=tuple(_changed(cap, rng) for cap in mailbox.caps))
+            address: replace(
+                mailbox,
+                caps=tuple(_changed(cap, rng) for cap in mailbox.caps),
+                account=rng.choice([mailbox.account] * 9 + list(workspace.accounts)),
+            )
             for address, mailbox in workspace.mailboxes.items()
         }
         domains = {
@@ -55,7 +83,10 @@ def edited(policy: Policy, rng: random.Random, number: int) -> Policy:
             for key, domain in workspace.domains.items()
         }
         caps = workspace.caps if rng.random() < 0.7 else _caps(rng, 4.0)
-        workspaces[name] = replace(workspace, caps=caps, mailboxes=mailboxes, domains=domains)
+        zone = workspace.zone if rng.random() < 0.8 else ZoneInfo(rng.choice(ZONES))
+        workspaces[name] = replace(
+            workspace, zone=zone, caps=caps, mailboxes=mailboxes, domains=domains
+        )
     return replace(policy, hash=f"book-{number}", workspaces=workspaces)
 
 
@@ -66,11 +97,11 @@ def _changed(cap: Cap, rng: random.Random) -> Cap:
     return replace(cap, limit=max(least, int(cap.limit * rng.choice([0.5, 0.8, 1.25, 2.0]))))
 
 
-def _workspace(rng: random.Random, name: str) -> Workspace:
+def _workspace(rng: random.Random, name: str, zone: str, day: date) -> Workspace:
     domains = [f"{name}-{number}.example" for number in range(rng.randint(1, 2))]
     accounts = [f"relay{number}" for number in range(rng.randint(1, 2))]
     mailboxes = {
-        (address := f"{who}@{domain}"): _mailbox(rng, name, address, rng.choice(accounts))
+        (address := f"{who}@{domain}"): _mailbox(rng, name, address, rng.choice(accounts), day)
         for domain in domains
         for who in ("ana", "ben", "kim")[: rng.randint(1, 3)]
     }
@@ -79,7 +110,7 @@ def _workspace(rng: random.Random, name: str) -> Workspace:
     tiers = tuple(tier for tier in (tuple(addresses[:half]), tuple(addresses[half:])) if tier)
     return Workspace(
         name=name,
-        zone=ZoneInfo(rng.choice(ZONES)),
+        zone=ZoneInfo(zone),
         caps=_caps(rng, 4.0),
         accounts={
             key: Account(
@@ -112,7 +143,9 @@ def _workspace(rng: random.Random, name: str) -> Workspace:
     )
 
 
-def _mailbox(rng: random.Random, workspace: str, address: str, account: str) -> Mailbox:
+def _mailbox(
+    rng: random.Random, workspace: str, address: str, account: str, today: date
+) -> Mailbox:
     day = _cap(rng, Per.DAY, 1.0, Counts.MESSAGES)
     return Mailbox(
         address=address,
@@ -126,8 +159,13 @@ def _mailbox(rng: random.Random, workspace: str, address: str, account: str) -> 
             [
                 None,
                 None,
-                Ramp(first_day=date(2026, 2, 27), start=10, step=4, every_days=rng.randint(1, 2)),
-                Ramp(first_day=date(2026, 3, 2), table=(9, 12, 20, 30)),
+                Ramp(
+                    first_day=today - timedelta(days=2),
+                    start=10,
+                    step=4,
+                    every_days=rng.randint(1, 2),
+                ),
+                Ramp(first_day=today + timedelta(days=1), table=(9, 12, 20, 30)),
             ]
         ),
         pace=rng.choice([Pace(), Pace(min_gap_us=30 * SECOND_US), Pace(jitter_us=90 * SECOND_US)]),

@@ -25,17 +25,18 @@ class Unit:
     begun_us: int
     units: int
     limit: int
+    zone: ZoneInfo | None
+    """The workspace's, None while one of two books was in force."""
 
 
 def check_caps(world: World) -> None:
     """In any window of true time, what the provider took is within the limit.
 
-    The limit is the one in force when the last attempt of the window began. Where a book may or
-    may not have been in force yet, the larger one counts.
+    The limit and the zone are those in force when the last attempt of the window began. Where a
+    book may or may not have been in force yet, the larger limit counts.
     """
     workloads = dict(world.database.execute("SELECT id, workload FROM messages").fetchall())
     applied = _applied(world)
-    zones: dict[str, ZoneInfo] = {}
     taken: dict[Key, list[Unit]] = defaultdict(list)
     keys = _all_keys(world)
     for handed in sorted(world.provider.journal, key=lambda each: each.taken_us):
@@ -43,15 +44,15 @@ def check_caps(world: World) -> None:
             continue
         id_ = ids.parse_id(ids.MESSAGE, handed.message)
         possible = _possible(world, applied, handed.begun_us)
+        zones = {_workspace_of(policy, handed).zone for policy in possible}
+        zone = zones.pop() if len(zones) == 1 else None
         for scope, units_of in _scopes(possible[-1], handed, workloads[id_]):
             for key in keys[scope.partition(" not ")[0]]:
                 limit = max(_limit(policy, scope, key, handed) for policy in possible)
-                unit = Unit(handed.taken_us, handed.begun_us, units_of[key[3]], limit)
+                unit = Unit(handed.taken_us, handed.begun_us, units_of[key[3]], limit, zone)
                 taken[scope, *key[1:]].append(unit)
-                zones[scope] = _workspace_of(possible[-1], handed).zone
     for key, units in taken.items():
-        for window in _windows(key, units, zones[key[0]]):
-            last = max(window, key=lambda unit: (unit.begun_us, unit.limit))
+        for window, last in _windows(key, units):
             total = sum(unit.units for unit in window)
             if total > last.limit:
                 world.wrong(
@@ -61,20 +62,33 @@ def check_caps(world: World) -> None:
                 break
 
 
-def _windows(key: Key, units: list[Unit], zone: ZoneInfo) -> Iterator[list[Unit]]:
-    """Every window that is not part of another: for a rolling one those that begin with a unit."""
+def _windows(key: Key, units: list[Unit]) -> Iterator[tuple[list[Unit], Unit]]:
+    """Every window that is not part of another, with the unit that began last in it.
+
+    Rolling ones are those that begin with a unit. Calendar ones are those of each zone, up to the
+    last unit that began while it was in force.
+    """
     _, per, kind, _ = key
-    if kind is Kind.CALENDAR:
+    if kind is Kind.ROLLING:
+        end = 0
+        for start, first in enumerate(units):
+            while end < len(units) and units[end].taken_us < first.taken_us + LENGTH_US[per]:
+                end += 1
+            yield units[start:end], max(units[start:end], key=_begin)
+        return
+    for zone in {unit.zone for unit in units if unit.zone is not None}:
         by_window: dict[tuple[int, int], list[Unit]] = defaultdict(list)
         for unit in units:
             by_window[calendar_window(unit.taken_us, per, zone)].append(unit)
-        yield from by_window.values()
-        return
-    end = 0
-    for start, first in enumerate(units):
-        while end < len(units) and units[end].taken_us < first.taken_us + LENGTH_US[per]:
-            end += 1
-        yield units[start:end]
+        for window in by_window.values():
+            bound = [unit for unit in window if unit.zone is zone]
+            if bound:
+                last = max(bound, key=_begin)
+                yield [unit for unit in window if unit.begun_us <= last.begun_us], last
+
+
+def _begin(unit: Unit) -> tuple[int, int]:
+    return unit.begun_us, unit.limit
 
 
 # --- which limit ---------------------------------------------------------------------------------
@@ -128,7 +142,7 @@ def _scopes(
     units = {Counts.MESSAGES: 1, Counts.RECIPIENTS: len(handed.taken)}
     yield f"mailbox:{mailbox.address}", units
     yield f"domain:{mailbox.domain}", units
-    yield f"account:{workspace.name}/{mailbox.account}", units
+    yield f"account:{handed.account}", units
     yield f"workspace:{workspace.name}", units
     for share in mailbox.shares:
         if share != workload:
@@ -151,7 +165,7 @@ def _limit(policy: Policy, scope: str, key: Key, handed: Handed) -> int:
         case "domain":
             caps = workspace.domains[name].caps
         case "account":
-            caps = workspace.accounts[mailbox.account].caps
+            caps = workspace.accounts[name.partition("/")[2]].caps
         case "workspace":
             caps = workspace.caps
         case _:

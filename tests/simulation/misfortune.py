@@ -29,19 +29,13 @@ class Misfortune:
         if not self.active:
             return
         strikes: list[Callable[[], None]] = [self._kill, self._kill, self._kill]
-        strikes += [self._stop, self._restart_host, self._jump, self._jump, self._fill_disk]
+        strikes += [self._world.stop, self._restart_host, self._jump, self._jump, self._fill_disk]
         self._world.rng.choice(strikes)()
         self.start()
 
     def _kill(self) -> None:
         """At any step from now on, of which each is a moment between two others."""
         self._world.loop.after_steps(self._world.rng.randrange(3000), self._world.kill)
-
-    def _stop(self) -> None:
-        life = self._world.life
-        if life is not None and life.ready:
-            self._world.note("stop")
-            life.context.copy().run(life.stop.set)
 
     def _restart_host(self) -> None:
         world = self._world

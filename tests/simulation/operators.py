@@ -7,7 +7,7 @@ from typing import Any
 
 from mailplaned.domain.ids import MESSAGE, Id, parse_id, show_id
 from mailplaned.domain.message import State
-from mailplaned.domain.policy import Workspace
+from mailplaned.domain.policy import Policy, Workspace
 from mailplaned.domain.records import Message, Pause, ScopeKind
 from mailplaned.domain.windows import HOUR_US
 from mailplaned.main import Core
@@ -36,7 +36,7 @@ class Operators:
 
     def start(self) -> None:
         self._again(self._act, self._every_s)
-        self._again(self._settle_unknown, 3600)
+        self._again(self.settle_unknown, 3600)
 
     def _again(self, act: Callable[[], None], every_s: float) -> None:
         def go() -> None:
@@ -56,9 +56,15 @@ class Operators:
     # --- pauses -----------------------------------------------------------------------------------
 
     def _pause(self) -> None:
-        world = self._world
         kind, name, workspace = self._scope()
-        until = world.rng.choice([None, HOUR_US, 5 * HOUR_US])
+        until = self._world.rng.choice([None, HOUR_US, 5 * HOUR_US])
+        self.pause(kind, name, workspace, until, a_while(self._world))
+
+    def pause(
+        self, kind: ScopeKind, name: str, workspace: str | None, until: int | None, lift_s: float
+    ) -> None:
+        """Pause for `until` microseconds at most, and lift it after so many seconds."""
+        world = self._world
 
         def change(tx: Transaction) -> Pause:
             return pause(
@@ -86,7 +92,7 @@ class Operators:
                     made.until_us or 2**62,
                 )
             )
-            world.after(a_while(world), self._resume, kind, name)
+            world.after(lift_s, self.resume, kind, name)
 
         world.write(change, answered)
 
@@ -133,9 +139,10 @@ class Operators:
             "WHERE p.lifted_at IS NULL ORDER BY p.id"
         ).fetchall()
         if found and not self._world.database.in_transaction:
-            self._resume(*self._world.rng.choice(found))
+            self.resume(*self._world.rng.choice(found))
 
-    def _resume(self, kind: ScopeKind, name: str) -> None:
+    def resume(self, kind: ScopeKind, name: str) -> None:
+        """Lift every pause of a scope."""
         world = self._world
         asked_us = world.clock.true_us
 
@@ -161,11 +168,14 @@ class Operators:
     # --- recipients and messages ------------------------------------------------------------------
 
     def _suppress(self) -> None:
-        world = self._world
-        rng = world.rng
+        rng = self._world.rng
         person = f"p{rng.randrange(PEOPLE)}@{rng.choice(DOMAINS)}"
         address = person if rng.random() < 0.97 else person[person.index("@") :]
-        workspace = rng.choice([None, *world.policy.workspaces])
+        self.suppress(address, rng.choice([None, *self._world.policy.workspaces]))
+
+    def suppress(self, address: str, workspace: str | None) -> None:
+        """Suppress a person or a domain, in a workspace or in all."""
+        world = self._world
 
         def change(tx: Transaction) -> tuple[int, bool]:
             before = tx.memory.suppressions
@@ -204,11 +214,13 @@ class Operators:
         )
 
     def _cancel(self) -> None:
-        world = self._world
         recent = list(self._senders.sent)[-200:]
-        if not recent:
-            return
-        chosen = world.rng.choice(recent)
+        if recent:
+            self.cancel(self._world.rng.choice(recent))
+
+    def cancel(self, chosen: str) -> None:
+        """Cancel a message, if it can be."""
+        world = self._world
         id_ = parse_id(MESSAGE, chosen)
         assert id_ is not None
 
@@ -226,8 +238,8 @@ class Operators:
 
         world.write(lambda tx: cancel(tx, id_, actor="op", reason="a test"), answered)
 
-    def _settle_unknown(self) -> None:
-        """A person looks into the provider's own records, once nothing changes there any more."""
+    def settle_unknown(self) -> None:
+        """Look into the provider's own records, once nothing changes there any more."""
         world = self._world
         old_us = world.clock.true_us - HOUR_US
         if world.database.in_transaction:
@@ -269,23 +281,32 @@ class Operators:
     # --- the book ---------------------------------------------------------------------------------
 
     def _edit(self) -> None:
-        world = self._world
         self._edits += 1
-        world.policy = policy = edited(world.policy, world.rng, self._edits)
+        self.reload(edited(self._world.policy, self._world.rng, self._edits))
+
+    def reload(self, policy: Policy) -> None:
+        """Save another book."""
+        world = self._world
+        world.policy = policy
         world.policies.append((world.clock.true_us, policy))
         world.note("edit", policy.hash)
 
         async def ask(core: Core) -> bool:
             await core.upkeep.adopt(policy, actor="book")
+            world.doors.context.policy = policy
             return True
 
         def answered(done: bool | None) -> None:
             if done:
                 self._count("book applied")
-            elif world.policy is policy:  # the daemon looks at its folder until it could apply it
-                world.after(60, world.call, ask, answered)
+            else:
+                world.after(60, apply)
 
-        world.call(ask, answered)
+        def apply() -> None:
+            if world.policy is policy:  # it is what the daemon finds in its folder, still
+                world.call(ask, answered)
+
+        apply()
 
     def _count(self, what: str, by: int = 1) -> None:
         self.acknowledged[what] = self.acknowledged.get(what, 0) + by

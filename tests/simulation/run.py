@@ -6,6 +6,7 @@ python -m tests.simulation --seed 7 --days 4
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ import structlog
 
 from mailplaned.domain.windows import DAY_US, HOUR_US, MINUTE_US
 from mailplaned.main import Core
+from tests.simulation.books import random_start
 from tests.simulation.checks import check_all
 from tests.simulation.misfortune import Misfortune
 from tests.simulation.operators import Operators
@@ -37,6 +39,10 @@ class Result:
     steps: int
     virtual_days: float
     counts: dict[str, int]
+    ends: frozenset[str]
+    """Every state that a recipient ended in."""
+    outcomes: frozenset[str]
+    """Every outcome that an attempt had."""
     tail: list[str]
 
 
@@ -44,8 +50,9 @@ def run(
     seed: int, *, days: float = 3, per_day: float = 60, make_core: Callable[..., Core] = Core
 ) -> Result:
     """Simulate that many stormy days, then a calm; check every promise."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    world = World(seed, make_core)
+    be_quiet()
+    epoch_us, policy = random_start(random.Random(seed + 4))
+    world = World(seed, policy, epoch_us=epoch_us, make_core=make_core)
     senders = Senders(world, per_day)
     operators = Operators(world, senders, every_s=HOUR_US / 2e6)
     misfortune = Misfortune(world, every_s=3 * HOUR_US / 1e6)
@@ -56,29 +63,47 @@ def run(
         world.run_for(int(days * DAY_US))
         misfortune.rest()
         senders.active = operators.active = False
-        world.provider.temper = CALM
-        world.house_clock.period_us = 10 * MINUTE_US
-        for _ in range(CALM_DAYS * 8):
-            world.run_for(3 * HOUR_US)
-            if world.problems or not _open(world):
-                break
-        if not world.problems:
-            check_all(world, senders, operators)
-        return Result(
-            seed=seed,
-            trace=world.trace_hash,
-            problems=world.problems,
-            acknowledged=len(senders.sent),
-            handed=len(world.provider.journal),
-            taken=sum(bool(handed.taken) for handed in world.provider.journal),
-            lives=world.lives,
-            steps=world.loop.steps,
-            virtual_days=world.loop.time() / 86_400,
-            counts=world.counts,
-            tail=world.trace_tail,
-        )
+        return conclude(seed, world, senders, operators)
     finally:
         world.close()
+
+
+def be_quiet() -> None:
+    """Say nothing of what the daemon logs."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+def conclude(
+    seed: int, world: World, senders: Senders, operators: Operators, step_us: int = 3 * HOUR_US
+) -> Result:
+    """Let all come to its end in a calm, and check every promise."""
+    world.provider.temper = CALM
+    world.house_clock.period_us = 10 * MINUTE_US
+    for _ in range(CALM_DAYS * DAY_US // step_us):
+        world.run_for(step_us)
+        if world.problems or not _open(world):
+            break
+    if not world.problems:
+        check_all(world, senders, operators)
+    return Result(
+        seed=seed,
+        trace=world.trace_hash,
+        problems=world.problems,
+        acknowledged=len(senders.sent),
+        handed=len(world.provider.journal),
+        taken=sum(bool(handed.taken) for handed in world.provider.journal),
+        lives=world.lives,
+        steps=world.loop.steps,
+        virtual_days=world.loop.time() / 86_400,
+        counts=world.counts,
+        ends=_distinct(world, "SELECT DISTINCT state FROM recipients"),
+        outcomes=_distinct(world, "SELECT DISTINCT outcome FROM attempts"),
+        tail=world.trace_tail,
+    )
+
+
+def _distinct(world: World, query: str) -> frozenset[str]:
+    return frozenset(value for (value,) in world.database.execute(query))
 
 
 def _open(world: World) -> int:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mailplaned.domain.policy import OnCap, Workspace
 from mailplaned.domain.roles import Caller, Role
-from mailplaned.domain.windows import DAY_US, HOUR_US, MINUTE_US
+from mailplaned.domain.windows import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from mailplaned.doors.http.context import Surface
+from mailplaned.doors.http.times import parse_time, show_time
+from mailplaned.ports import Transaction
 from mailplaned.services.admission import preflight, submit
-from mailplaned.services.answers import Admitted, Refused, Submission
+from mailplaned.services.answers import Admitted, Decision, Refused, Submission
 from mailplaned.services.compose import Composed, Draft, Recipient, compose
+from tests.simulation.doors import Reply
 from tests.simulation.world import World, seconds
 
 DOMAINS = ("dest-a.example", "dest-b.example", "dest-c.example")
@@ -56,8 +62,14 @@ class Senders:
     def _submit_some(self, workspace: str) -> None:
         if not self.active:
             return
-        for _ in range(self._world.rng.choice([1, 1, 1, 5, 12])):
-            self._submit(self._submission(workspace))
+        rng = self._world.rng
+        some = [self._submission(workspace) for _ in range(rng.choice([1, 1, 1, 5, 12]))]
+        door = rng.choice([None, None, Surface.OPERATOR, Surface.SHIM])
+        if door is not None and rng.random() < 0.5:
+            self.hand_in(some, door)  # in one request
+        else:
+            for submission in some:
+                self.hand_in([submission], door)
         self._later(workspace)
 
     def _submission(self, name: str) -> Submission:
@@ -90,26 +102,50 @@ class Senders:
             return {"mailbox": None, "path": "main"}
         return {"mailbox": self._world.rng.choice(list(workspace.mailboxes)), "path": None}
 
-    def _submit(self, submission: Submission, tries: int = 0) -> None:
+    def hand_in(
+        self, submissions: Sequence[Submission], door: Surface | None, tries: int = 0
+    ) -> None:
+        """Submit together, by a door or straight to admission; and once more if unanswered."""
+
+        def answered(answers: Sequence[Admitted | Refused] | None) -> None:
+            world = self._world
+            again = [one for one in submissions if one.idempotency_key is not None]
+            if answers is None:
+                if again and tries < 50:
+                    world.after(world.rng.uniform(1, 600), self.hand_in, again, door, tries + 1)
+                return
+            for submission, answer in zip(submissions, answers, strict=True):
+                self._note(submission, answer)
+            if again and world.rng.random() < 0.05:
+                world.after(world.rng.uniform(0, 7200), self.hand_in, again, door, tries + 1)
+
+        if door is None:
+            (submission,) = submissions
+            self._admit(submission, lambda answer: answered(None if answer is None else [answer]))
+            return
+        bodies = [_as_json(submission) for submission in submissions]
+        self._world.request(
+            door,
+            "POST",
+            "/v1/messages",
+            bodies[0] if len(bodies) == 1 else {"messages": bodies},
+            lambda reply: answered(None if reply is None else _answers(reply)),
+            workspace=submissions[0].workspace or "",
+        )
+
+    def _admit(
+        self, submission: Submission, answered: Callable[[Admitted | Refused | None], None]
+    ) -> None:
         world = self._world
         caller = Caller(
             name="sequencer", role=Role.SENDER, workspaces=frozenset([submission.workspace or ""])
         )
 
-        def answered(answer: Admitted | Refused | None) -> None:
-            if answer is None:
-                if submission.idempotency_key is not None and tries < 50:
-                    world.after(world.rng.uniform(1, 600), self._submit, submission, tries + 1)
-                return
-            self._note(submission, answer)
-            if submission.idempotency_key is not None and world.rng.random() < 0.05:
-                world.after(world.rng.uniform(0, 7200), self._submit, submission, tries + 1)
-
-        def change(tx: object) -> Admitted | Refused:
+        def change(tx: Transaction) -> Admitted | Refused:
             if world.rng.random() > 0.05:
-                return submit(tx, caller, submission, world.random)  # type: ignore[arg-type]
-            expected = preflight(tx, caller, submission)  # type: ignore[arg-type]
-            answer = submit(tx, caller, submission, world.random)  # type: ignore[arg-type]
+                return submit(tx, caller, submission, world.random)
+            expected = preflight(tx, caller, submission)
+            answer = submit(tx, caller, submission, world.random)
             if not _same(expected, answer):
                 world.wrong(f"preflight said {expected}, submission {answer}")
             return answer
@@ -135,6 +171,42 @@ class Senders:
             self.sent[answer.id] = Sent(answer.id, submission, answer, world.clock.true_us)
         elif not answer.replayed and known.submission is not submission:
             world.wrong(f"{answer.id} was given to two submissions")
+
+
+def _as_json(submission: Submission) -> dict[str, Any]:
+    """What a sequencer would post."""
+    return {
+        "workspace": submission.workspace,
+        "mailbox": submission.mailbox,
+        "path": submission.path,
+        "workload": submission.workload,
+        "to": [recipient.address for recipient in submission.composed.recipients],
+        "subject": "Hello",
+        "text": "Hello.\n",
+        "idempotency_key": submission.idempotency_key,
+        "not_before": show_time(submission.not_before_us),
+        "expires_in": submission.expires_in_us and f"{submission.expires_in_us // SECOND_US}s",
+        "on_cap": submission.on_cap,
+    }
+
+
+def _answers(reply: Reply) -> list[Admitted | Refused]:
+    """The answers to each message of a request."""
+    found = reply.json.get("results", [reply.json])
+    return [_answer(one, replayed="idempotent-replayed" in reply.headers) for one in found]
+
+
+def _answer(shown: dict[str, Any], *, replayed: bool) -> Admitted | Refused:
+    if "id" not in shown:
+        field = shown["errors"][0]["field"] if "errors" in shown else None
+        return Refused(code=shown["type"].rpartition(":")[2], detail=shown["detail"], field=field)
+    return Admitted(
+        **{name: shown[name] for name in ("id", "state", "mailbox", "workload", "path")},
+        message_id=shown["message_id"],
+        slot_us=None if shown["slot_at"] is None else parse_time(shown["slot_at"]),
+        decision=Decision(verdict=shown["decision"]["verdict"], policy=shown["decision"]["policy"]),
+        replayed=replayed,
+    )
 
 
 def _same(expected: Admitted | Refused, answer: Admitted | Refused) -> bool:

@@ -10,21 +10,23 @@ import asyncio
 import hashlib
 import random
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from mailplaned.domain import ids
 from mailplaned.domain.policy import Policy
-from mailplaned.domain.windows import SECOND_US
+from mailplaned.domain.windows import DAY_US, SECOND_US
+from mailplaned.doors.http.context import Surface
 from mailplaned.main import Core
 from mailplaned.ports import StoreFault, Transaction
-from tests.fakes.clock import PatientClock, VirtualClock
+from tests.fakes.clock import EPOCH_US, PatientClock, VirtualClock
+from tests.fakes.notary import MemoryNotary
 from tests.fakes.random_seeded import SeededRandom
 from tests.fakes.store_inline import InlineConnections, memory_database
 from tests.fakes.transports_scripted import Handed, NullSigner, Provider, Temper
-from tests.simulation.books import random_policy
+from tests.simulation.doors import Doors, Reply
 from tests.simulation.loop import LIFE, VirtualLoop
 
 T = TypeVar("T")
@@ -40,6 +42,10 @@ STORMY = Temper(
     slow=3,
 )
 CALM = Temper(rejected_recipient=2, partly=10)
+
+
+class Killed(BaseException):
+    """The daemon ends here, in the middle of a transaction."""
 
 
 @dataclass(slots=True)
@@ -70,28 +76,44 @@ class Promise:
 class World:
     """The run. `problems` is what was found to be wrong while it went."""
 
-    def __init__(self, seed: int, make_core: Callable[..., Core] = Core) -> None:
+    def __init__(
+        self,
+        seed: int,
+        policy: Policy,
+        *,
+        epoch_us: int = EPOCH_US,
+        make_core: Callable[..., Core] = Core,
+        make_provider: type[Provider] = Provider,
+    ) -> None:
         self.rng = random.Random(seed)
         self.make_core = make_core
         self.loop = VirtualLoop(random.Random(seed + 1))
-        self.clock = VirtualClock(self.loop)
+        self.clock = VirtualClock(self.loop, epoch_us)
         self.house_clock = PatientClock(self.loop, self.clock)
         self.random = SeededRandom(seed + 2)
-        self.database: sqlite3.Connection = memory_database()
+        self.database = memory_database()
+        self.notary = MemoryNotary()
         self.outside = copy_context()
-        self.provider = Provider(
+        self.provider = make_provider(
             random.Random(seed + 3),
             lambda: self.clock.true_us,
             self.outside,
             self._note_handed,
             STORMY,
         )
-        self.policy: Policy = random_policy(random.Random(seed + 4))
+        self.policy = policy
         """The book as it lies on the disk."""
         self.policies: list[tuple[int, Policy]] = []
         """From when on each policy may have been in force, in governor time."""
+        self.restarts_s: Sequence[float] = (1, 30, 600, 7200)
+        """How long it may take until an ended daemon is started again."""
         self.life: Life | None = None
         self.lives = 0
+        self.alive: list[list[int]] = []
+        """From which step of the loop to which each life lasted."""
+        self.commits = 0
+        """How often something became durable, if `kill_at_commit` counts that."""
+        self._doors: Doors | None = None
         self.problems: list[str] = []
         self.promises: list[Promise] = []
         self.down: list[list[int]] = []
@@ -132,26 +154,30 @@ class World:
         self.lives += 1
         self.note("start")
         latency = random.Random(self.rng.random())
-        connections = InlineConnections(
-            self.database, lambda: latency.choice([0.0, 0.0, 0.002, 0.02])
-        )
+        connections = _Connections(self.database, lambda: latency.choice([0.0, 0.0, 0.002, 0.02]))
         core = self.make_core(
             connections=connections,
             transports={"smtp": self.provider},
             signer=NullSigner(),
+            notary=self.notary,
             clock=self.clock,
             random=self.random,
         )
         core.upkeep._clock = self.house_clock
+        core.dispatcher.longest_sleep_us = DAY_US  # whoever forgets to wake it, is found out
         context = copy_context()
         context.run(LIFE.set, self.lives)
         stop = context.run(asyncio.Event)
         life = self.life = Life(self.lives, context, core, stop)
+        self.alive.append([self.loop.steps, 2**62])
         self.policies.append((self.clock.true_us, self.policy))
         life.task = self.loop.create_task(self._live(life, self.policy), context=context)
 
     async def _live(self, life: Life, policy: Policy) -> None:
         async with life.core.running(policy):
+            if self._doors is None:
+                self._doors = Doors(life.core, policy, self.clock, self.random)
+            await self._doors.open(life.core, policy)
             life.ready = True
             if self.down and self.down[-1][1] == 2**62:
                 self.down[-1][1] = self.clock.true_us
@@ -159,6 +185,13 @@ class World:
         self.note("stopped")
         self.down.append([self.clock.true_us, 2**62])
         self._forget(life)
+
+    def stop(self) -> None:
+        """Ask the daemon to end."""
+        life = self.life
+        if life is not None and life.ready:
+            self.note("stop")
+            life.context.copy().run(life.stop.set)
 
     def kill(self) -> None:
         """End the daemon in the middle of whatever it is doing."""
@@ -173,12 +206,33 @@ class World:
         self.down.append([self.clock.true_us, 2**62])
         self._forget(life)
 
+    def strike(self) -> None:
+        """Kill the daemon at the point that this run is about."""
+        if self.life is not None:
+            self.note("struck")
+            self.kill()
+
+    def kill_at_commit(self, number: int, *, durable: bool) -> None:
+        """Kill the daemon at its commit of that number, once it is durable or just before.
+
+        With 0 none is struck, and `commits` counts.
+        """
+
+        def watch(done: bool) -> None:
+            self.commits += not done
+            if self.commits == number and done is durable:
+                self.loop.after_steps(0, self.strike)
+                raise Killed
+
+        self.database.watch = watch
+
     def _forget(self, life: Life) -> None:
         self.life = None
+        self.alive[-1][1] = self.loop.steps
         callers = [life.answers[key] for key in sorted(life.answers)]
         for on_answer in callers:
             on_answer(None)
-        self.after(self.rng.choice([1, 30, 600, 7200]), self.start_daemon)
+        self.after(self.rng.choice(self.restarts_s), self.start_daemon)
 
     def check_life(self) -> None:
         """A daemon that died by itself is a fault."""
@@ -193,6 +247,12 @@ class World:
         for fault_text in self.loop.faults:
             self.wrong(f"uncaught: {fault_text}")
         self.loop.faults.clear()
+
+    @property
+    def doors(self) -> Doors:
+        """There from the first life on."""
+        assert self._doors is not None
+        return self._doors
 
     # --- asking the daemon ------------------------------------------------------------------------
 
@@ -217,6 +277,32 @@ class World:
 
         life.answers[number] = on_answer
         self.loop.create_task(asked(), context=life.context.copy())
+
+    def request(
+        self,
+        surface: Surface,
+        method: str,
+        path: str,
+        body: object,
+        on_answer: Callable[[Reply | None], None],
+        *,
+        workspace: str,
+    ) -> None:
+        """Ask by one of the doors; no answer where the daemon could do nothing now."""
+        life = self.life
+
+        async def ask(core: Core) -> Reply | None:
+            reply = await self.doors.ask(surface, method, path, body, workspace)
+            if reply.status == 500 and not self.disk_is_full and life and not life.stop.is_set():
+                self.wrong(f"{method} {path} was answered {reply.json}")
+            return reply if reply.status < 500 else None
+
+        self.call(ask, on_answer)
+
+    @property
+    def disk_is_full(self) -> bool:
+        """Whether nothing can be written at present."""
+        return bool(self.database.execute("PRAGMA query_only").fetchone()[0])
 
     def write(
         self, change: Callable[[Transaction], T], on_answer: Callable[[T | None], None]
@@ -256,6 +342,17 @@ class World:
             self.loop.end_life(self.life.number)
         self.loop.close()
         self.database.close()
+
+
+class _Connections(InlineConnections):
+    """Those of a daemon that may die inside a transaction; nobody there is told of it."""
+
+    async def write(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await super().write(function)
+        except Killed:
+            await asyncio.get_running_loop().create_future()
+            raise
 
 
 def seconds(duration_us: int) -> float:

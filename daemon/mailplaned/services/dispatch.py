@@ -36,9 +36,6 @@ from mailplaned.services.claiming import claim
 from mailplaned.services.pauses import pause_by_provider
 from mailplaned.services.settling import record
 
-_IDLE_US = 30 * SECOND_US
-"""The longest sleep: after a suspend the timers are late, so the queue is looked at again."""
-
 _REST_US = 15 * SECOND_US
 _LONGEST_REST_US = 5 * MINUTE_US
 """How long a mailbox rests when its relay can't be reached, doubling from the first value."""
@@ -53,6 +50,9 @@ _log = structlog.get_logger("dispatch")
 
 class Dispatcher:
     """Sends what is due. `run` ends after `stop`, when nothing is on the wire any more."""
+
+    longest_sleep_us = 30 * SECOND_US
+    """After a suspend the timers are late, so the queue is looked at again."""
 
     def __init__(
         self,
@@ -141,8 +141,8 @@ class Dispatcher:
 
     def _sleep_us(self) -> int:
         if not self._heap:
-            return _IDLE_US
-        return max(0, min(_IDLE_US, self._heap[0][0] - self._clock.boot_us()))
+            return self.longest_sleep_us
+        return max(0, min(self.longest_sleep_us, self._heap[0][0] - self._clock.boot_us()))
 
     # --- one attempt ------------------------------------------------------------------------------
 

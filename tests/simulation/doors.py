@@ -1,0 +1,115 @@
+"""The two HTTP doors in memory: real guards, routes and decoders, and no socket in between."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from mailplane_wire.resources import BookView
+from mailplaned.domain import ids
+from mailplaned.domain.policy import Policy
+from mailplaned.domain.records import Token
+from mailplaned.doors.http.app import build
+from mailplaned.doors.http.context import Context, Surface
+from mailplaned.doors.http.stream import Stream
+from mailplaned.main import Core
+from mailplaned.ports import Clock, Random, Transaction
+from tests.fakes.vault_memory import memory_vault
+
+OWNER_UID = 1000
+PORT = 7525
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    json: Any
+
+
+class Doors:
+    """The doors of one daemon, from one of its lives to the next."""
+
+    def __init__(self, core: Core, policy: Policy, clock: Clock, random: Random) -> None:
+        self.context = Context(
+            store=core.store,
+            vault=memory_vault(clock),
+            clock=clock,
+            random=random,
+            own_uid=OWNER_UID,
+            pid=1,
+            started_us=clock.wall_us(),
+            policy=policy,
+            book=BookView(hash=policy.hash, applied_at="", notices=[], problems=[]),
+            findings=list,
+            shim_port=PORT,
+            sqlite_version="",
+        )
+        stream = Stream(self.context)
+        self._apps = {surface: build(self.context, stream, surface) for surface in Surface}
+
+    async def open(self, core: Core, policy: Policy) -> None:
+        """Serve another life; a sequencer of each workspace has a token."""
+        context = self.context
+        context.store, context.policy = core.store, policy
+
+        def tokens(tx: Transaction) -> dict[bytes, Token]:
+            known = tx.token_hashes()
+            for name in policy.workspaces:
+                hash_ = hashlib.sha256(secret_of(name).encode()).digest()
+                if hash_ not in known:
+                    id_ = ids.make_id(tx.now_us, context.random.bits(ids.RANDOM_BITS))
+                    token = Token(id=id_, name=name, workspace=name, created_us=tx.now_us)
+                    tx.add_token(token, hash_)
+            return tx.token_hashes()
+
+        context.tokens = await core.store.write(tokens)
+
+    async def ask(
+        self, surface: Surface, method: str, path: str, body: Any, workspace: str
+    ) -> Reply:
+        """One request, by a person at the socket or by the sequencer of a workspace."""
+        headers = {"content-type": "application/json", "host": f"127.0.0.1:{PORT}"}
+        state: dict[str, Any] = {"peer_uid": OWNER_UID}
+        if surface is Surface.SHIM:
+            headers["authorization"] = f"Bearer {secret_of(workspace)}"
+            state = {}
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            "client": None,
+            "server": None,
+            "state": state,
+        }
+        sent: list[MutableMapping[str, Any]] = []
+
+        async def receive() -> MutableMapping[str, Any]:
+            return {"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            sent.append(message)
+
+        await self._apps[surface](scope, receive, send)
+        start, *rest = sent
+        return Reply(
+            start["status"],
+            {name.decode(): value.decode() for name, value in start["headers"]},
+            json.loads(b"".join(part.get("body", b"") for part in rest)),
+        )
+
+
+def secret_of(workspace: str) -> str:
+    """The token of a workspace's sequencer."""
+    return f"mp_{workspace:_<43}"
