@@ -225,17 +225,6 @@ class SuppressionView(View, frozen=True, kw_only=True):
     in_flight: list[str] = []
 
 
-class TokenView(View, frozen=True, kw_only=True):
-    """A machine's token; `token` is shown once, when it is made."""
-
-    id: str
-    name: str
-    workspace: str
-    created_at: str
-    last_used_at: str | None
-    token: str | None = None
-
-
 class BookView(View, frozen=True, kw_only=True):
     """Which book is in force, and what the daemon can't do of it or with a newer one."""
 
@@ -319,13 +308,6 @@ class SuppressionCheck(Request, frozen=True, kw_only=True):
 
     workspace: str | None = None
     addresses: list[str]
-
-
-class TokenRequest(Request, frozen=True, kw_only=True):
-    """A new token for a machine that submits to one workspace."""
-
-    name: str
-    workspace: str
 
 
 # --- the stream ----------------------------------------------------------------------------------

@@ -314,12 +314,12 @@ class _Process:
     # --- the vault --------------------------------------------------------------------------------
 
     async def _note_uses(self) -> None:
-        """Write down now and then, and before the end, when each secret was last used."""
+        """Write down now and then, and before the end, when secrets and tokens were used."""
         while not self._context.stopping.is_set():
             await self._clock.wait_us(self._context.stopping, HOUR_US)
-            used = dict(self._vault.used_us)
+            uses = dict(self._vault.used_us), dict(self._context.token_used_us)
             try:
-                await self._core.store.write(partial(_write_uses, used=used))
+                await self._core.store.write(partial(_write_uses, uses=uses))
             except StoreFault as fault:  # the next hour writes it
                 _log.warning("last uses not kept", action="vault", why=str(fault))
 
@@ -360,8 +360,8 @@ def _first(faults: BaseExceptionGroup[BaseException], kind: type[Exception]) -> 
     return fault
 
 
-def _write_uses(tx: Transaction, used: Mapping[str, int]) -> None:
-    tx.note_uses(used)
+def _write_uses(tx: Transaction, uses: tuple[Mapping[str, int], Mapping[ids.Id, int]]) -> None:
+    tx.note_uses(*uses)
 
 
 def _vault(state: Path, clock: Clock, *, desktop: bool) -> SealedSecrets:

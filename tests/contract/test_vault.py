@@ -179,7 +179,7 @@ def vault_of(row: SealedSecret, key: bytes, state: Path) -> SealedSecrets:
 
 
 def test_the_desktops_keyring_keeps_the_key_and_changes_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     import keyring
     from keyring.backend import KeyringBackend
@@ -187,10 +187,10 @@ def test_the_desktops_keyring_keeps_the_key_and_changes_it(
     class Desktop(KeyringBackend):
         """The wire of a desktop's service: entries by service and user."""
 
-        priority = 1.0  # type: ignore[assignment]
+        priority = 1.0
 
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__()  # type: ignore[no-untyped-call]
             self.entries: dict[tuple[str, str], str] = {}
 
         def get_password(self, service: str, username: str) -> str | None:

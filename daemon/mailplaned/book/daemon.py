@@ -43,13 +43,15 @@ def settings(source: Source, file: DaemonFile) -> Settings:
 def people(source: Source, file: DaemonFile, uid_of: UidOf, workspaces: set[str]) -> People:
     """The members that this host knows; `workspaces` are the names they may refer to."""
     found = People([], [])
-    names: set[str] = set()
+    named: set[tuple[str, str]] = set()
     uids: dict[int, str] = {}
     for index, table in enumerate(file.member):
         key: Key = ("member", index)
-        if table.name in names:
-            source.problem((*key, "name"), "named twice", "rename one", table.name)
-        names.add(table.name)
+        for workspace in table.workspaces or ("",):
+            if (table.name, workspace) in named:
+                where = f"in {workspace}" if workspace else "for the whole daemon"
+                source.problem((*key, "name"), f"named twice {where}", "rename one", table.name)
+            named.add((table.name, workspace))
         for name in table.workspaces:
             if name not in workspaces:
                 advice = nearest(name, workspaces)
@@ -58,9 +60,9 @@ def people(source: Source, file: DaemonFile, uid_of: UidOf, workspaces: set[str]
         if uid is None:
             found.absent.append(table.unix_user or table.name)
             continue
-        if uid in uids:
+        if uids.get(uid, table.name) != table.name:
             wrong = f'the same Unix user as member "{uids[uid]}"'
-            source.problem(key, wrong, "give each person one role", uid)
+            source.problem(key, wrong, "give each person one name", uid)
         uids[uid] = table.name
         found.members.append(
             Member(name=table.name, uid=uid, role=table.role, workspaces=tuple(table.workspaces))

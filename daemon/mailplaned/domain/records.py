@@ -11,6 +11,7 @@ from mailplaned.domain.ids import Id
 from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.outcomes import Outcome
 from mailplaned.domain.policy import Account, Mailbox, SendingDomain
+from mailplaned.domain.roles import Scope
 
 ScopeKind = Literal["mailbox", "domain", "path", "workspace", "account", "everything"]
 
@@ -169,6 +170,9 @@ class Token:
     name: str
     workspace: str
     created_us: int
+    scope: Scope = Scope()
+    expires_us: int | None = None
+    used_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

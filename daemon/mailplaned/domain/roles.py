@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -50,21 +50,70 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Action]]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a token is limited to beyond its role; None: not limited in that."""
+
+    workloads: frozenset[str] | None = None
+    mailboxes: frozenset[str] | None = None
+    actions: frozenset[Action] | None = None
+
+    @property
+    def partial(self) -> bool:
+        """Whether it covers only a part of a workspace's mail."""
+        return self.workloads is not None or self.mailboxes is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks: a name for the audit log, a role, and the workspaces it holds in (None: all)."""
+    """Who asks: a name for the audit log, a role, and the workspaces it holds in (None: all).
+
+    `elsewhere` are other roles in single workspaces; there they take the place of `role`.
+    """
 
     name: str
     role: Role
     workspaces: frozenset[str] | None = None
+    elsewhere: Mapping[str, Role] = field(default_factory=dict)
+    scope: Scope = Scope()
 
     def may(self, action: Action, workspace: str | None = None) -> bool:
         """Whether the caller may do it there; without a workspace: daemon-wide."""
-        if action not in PERMISSIONS[self.role]:
+        if self.scope.actions is not None and action not in self.scope.actions:
             return False
-        if self.workspaces is None:
-            return True
-        return workspace is not None and workspace in self.workspaces
+        role = self.role_in(workspace)
+        return role is not None and action in PERMISSIONS[role]
+
+    def role_in(self, workspace: str | None) -> Role | None:
+        """The role that holds there, None for none; without a workspace: daemon-wide."""
+        if workspace is not None and workspace in self.elsewhere:
+            return self.elsewhere[workspace]
+        if self.workspaces is None or (workspace is not None and workspace in self.workspaces):
+            return self.role
+        return None
 
     def sees(self, workspace: str) -> bool:
         """Whether the caller may know that the workspace exists."""
-        return self.workspaces is None or workspace in self.workspaces
+        return self.role_in(workspace) is not None
+
+    def covers(self, mailbox: str, workload: str | None = None) -> bool:
+        """Whether the token's scope takes in mail of that mailbox and workload."""
+        scope = self.scope
+        return (scope.mailboxes is None or mailbox in scope.mailboxes) and (
+            workload is None or scope.workloads is None or workload in scope.workloads
+        )
+
+    @property
+    def seen(self) -> frozenset[str] | None:
+        """The workspaces that the caller sees; None: all of them, and what is daemon-wide."""
+        return None if self.workspaces is None else self.workspaces | self.elsewhere.keys()
+
+    @property
+    def only(self) -> str | None:
+        """The one workspace that it can mean."""
+        seen = self.seen
+        return next(iter(seen)) if seen is not None and len(seen) == 1 else None
+
+
+def rank(role: Role) -> int:
+    """How much a role may do: nobody hands out more than they have."""
+    return len(PERMISSIONS[role])

@@ -138,4 +138,4 @@ class SqlReader(AuditReader):
         return list(self.token_hashes().values())
 
     def token_hashes(self) -> dict[bytes, Token]:
-        return {row[4]: rows.token(row) for row in self._db.execute(Q["tokens"])}
+        return {row[0]: rows.token(row[1:]) for row in self._db.execute(Q["tokens"])}

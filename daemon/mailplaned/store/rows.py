@@ -25,6 +25,7 @@ from mailplaned.domain.records import (
     Suppression,
     Token,
 )
+from mailplaned.domain.roles import Action, Scope
 from mailplaned.store.sql import Q
 
 Row = tuple[Any, ...]
@@ -303,8 +304,30 @@ def suppression(row: Row, scopes: Scopes) -> Suppression:
 
 
 def token(row: Row) -> Token:
-    """A row of the token queries."""
-    return Token(id=Id(row[0]), name=row[1], workspace=row[2], created_us=row[3])
+    """A row of the query `tokens`, without its hash."""
+    return Token(
+        id=Id(row[0]),
+        name=row[1],
+        workspace=row[2],
+        scope=_scope(json.loads(row[3])),
+        created_us=row[4],
+        expires_us=row[5],
+        used_us=row[6],
+    )
+
+
+def scope_text(scope: Scope) -> str:
+    """A token's scope as it is kept."""
+    limits = {
+        "workloads": scope.workloads, "mailboxes": scope.mailboxes, "actions": scope.actions
+    }  # fmt: skip
+    return json.dumps({name: sorted(only) for name, only in limits.items() if only is not None})
+
+
+def _scope(kept: dict[str, list[str]]) -> Scope:
+    limits = {name: frozenset(only) for name, only in kept.items() if name != "actions"}
+    actions = frozenset(map(Action, kept["actions"])) if "actions" in kept else None
+    return Scope(**limits, actions=actions)
 
 
 def secret(row: Row) -> SealedSecret:

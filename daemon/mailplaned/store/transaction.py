@@ -284,15 +284,26 @@ class SqlTransaction(SqlReader, AuditWriter):
     def remove_secret(self, name: str) -> None:
         self._db.execute(Q["remove_secret"], (name,))
 
-    def note_uses(self, secrets: Mapping[str, int]) -> None:
-        self._db.executemany(
-            Q["note_secret_use"], [(at_us, name) for name, at_us in secrets.items()]
-        )
+    def note_uses(self, secrets: Mapping[str, int], tokens: Mapping[Id, int]) -> None:
+        for query, uses in (("note_secret_use", secrets), ("note_token_use", tokens)):
+            self._db.executemany(Q[query], [(at_us, used) for used, at_us in uses.items()])
 
     def add_token(self, token: Token, hash_: bytes) -> None:
         self._db.execute(
-            Q["add_token"], (token.id, hash_, token.name, token.workspace, token.created_us)
+            Q["add_token"],
+            (
+                token.id,
+                hash_,
+                token.name,
+                token.workspace,
+                rows.scope_text(token.scope),
+                token.created_us,
+                token.expires_us,
+            ),
         )
+    def expire_token(self, id_: Id, at_us: int) -> None:
+        self._db.execute(Q["expire_token"], (at_us, id_))
+
 
     def revoke_token(self, id_: Id) -> None:
         self._db.execute(Q["revoke_token"], (self.now_us, id_))

@@ -84,6 +84,9 @@ def _endpoint(handler: Handler, context: Context) -> Endpoint:
         try:
             return await handler(request, context)
         except Refusal as refusal:
+            caller = request.state.caller
+            what = f"{request.method} {request.url.path}"
+            await context.denials.note(context.store, caller.name if caller else "-", what, refusal)
             return reply_problem(refusal.problem)
         except StoreFull as fault:
             return reply_problem(refuse("store-full", str(fault)).problem)

@@ -8,9 +8,10 @@ from typing import TypeVar
 import msgspec
 from starlette.requests import Request
 
+from mailplane_wire.problems import problem
 from mailplaned.domain.roles import Action, Caller
 from mailplaned.doors.http.context import Context
-from mailplaned.doors.http.replies import Refusal, invalid, refuse
+from mailplaned.doors.http.replies import Refusal, invalid
 from mailplaned.doors.http.submissions import read_json, told
 from mailplaned.ports import Transaction
 
@@ -54,7 +55,9 @@ def permit(caller: Caller, action: Action, workspace: str | None) -> None:
     """Raise Refusal unless the caller may do it there; without a workspace: daemon-wide."""
     if not caller.may(action, workspace):
         where = f"in {workspace}" if workspace else "for the whole daemon"
-        raise refuse("not-permitted", f"{caller.name} ({caller.role}) may not {action} {where}")
+        role = caller.role_in(workspace) or caller.role
+        words = f"{caller.name} ({role}) may not {action} {where}"
+        raise Refusal(problem("not-permitted", words), workspace)
 
 
 def clean_reason(text: str) -> str:

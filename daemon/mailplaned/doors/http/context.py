@@ -11,6 +11,7 @@ from mailplane_wire.resources import BookView
 from mailplaned.domain.ids import Id
 from mailplaned.domain.policy import Policy
 from mailplaned.domain.records import Token
+from mailplaned.doors.http.denials import Denials
 from mailplaned.ports import Clock, Random, Store, Vault
 
 VERSION = "0.1.0"
@@ -44,5 +45,9 @@ class Context:
     sqlite_version: str
     tokens: dict[bytes, Token] = field(default_factory=dict)
     token_used_us: dict[Id, int] = field(default_factory=dict)
+    denials: Denials = field(init=False)
     vault_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.denials = Denials(self.clock)

@@ -69,7 +69,11 @@ async def _change_message(
 
     def change(tx: Transaction) -> wire.MessageView:
         message = tx.message(id_)
-        if message is None or not caller.sees(message.workspace):
+        if (
+            message is None
+            or not caller.sees(message.workspace)
+            or not caller.covers(message.mailbox, message.workload)
+        ):
             raise refuse("not-found", "there is no such message")
         permit(caller, action, message.workspace)
         done = do(tx, id_, caller.name)
@@ -148,8 +152,7 @@ async def check_suppressions(request: Request, context: Context) -> Response:
     caller = caller_of(request)
     body = await body_of(request, wire.SuppressionCheck)
     workspace = body.workspace
-    if workspace is None and caller.workspaces is not None and len(caller.workspaces) == 1:
-        (workspace,) = caller.workspaces
+    workspace = workspace or caller.only
     if workspace is None or not caller.may(Action.READ, workspace):
         raise invalid(("workspace", "say which workspace"))
     if len(body.addresses) > 1000:

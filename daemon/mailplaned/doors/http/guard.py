@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailplane_wire.problems import Problem
+from mailplaned.domain.policy import Member
 from mailplaned.domain.roles import Caller, Role
 from mailplaned.doors.http.context import Context, Surface
 from mailplaned.doors.http.replies import Refusal, refuse, reply_problem
@@ -58,6 +59,9 @@ class Guard:
             scope.setdefault("state", {})["caller"] = self._caller(scope)
             limited = _Limited(receive, self._body_limit(), scope)
         except Refusal as refusal:
+            actor = f"uid:{scope.get('state', {}).get('peer_uid')}"
+            what = f"{scope['method']} {scope['path']}"
+            await self._context.denials.note(self._context.store, actor, what, refusal)
             await _answer(refusal.problem, scope, receive, send)
             return
         await self._app(scope, limited, send)
@@ -90,11 +94,15 @@ class Guard:
         if found is not None:
             token = self._context.tokens.get(hashlib.sha256(found[1].encode()).digest())
         if token is not None:
-            self._context.token_used_us[token.id] = self._context.clock.wall_us()
+            now_us = self._context.clock.wall_us()
+            if token.expires_us is not None and token.expires_us <= now_us:
+                raise refuse("unauthenticated", f"token {token.name} has expired; rotate it")
+            self._context.token_used_us[token.id] = now_us
             return Caller(
                 name=f"token:{token.name}",
                 role=Role.SENDER,
                 workspaces=frozenset({token.workspace}),
+                scope=token.scope,
             )
         if scope["path"] in _OPEN_PATHS:
             return None
@@ -102,19 +110,31 @@ class Guard:
 
     def _person(self, scope: Scope) -> Caller:
         uid = scope.get("state", {}).get("peer_uid")
-        for member in self._context.policy.members:
-            if member.uid == uid:
-                return Caller(
-                    name=member.name,
-                    role=Role(member.role),
-                    workspaces=frozenset(member.workspaces) or None,
-                )
+        found = [member for member in self._context.policy.members if member.uid == uid]
+        if found:
+            return _member(found)
         if not self._context.policy.members and uid == self._context.own_uid:
             return Caller(name="owner", role=Role.OWNER)
         raise refuse("not-permitted", f"the book has no member with uid {uid}")
 
     def _body_limit(self) -> int:
         return self._context.policy.settings.message_bytes * 4 // 3 + _ENVELOPE_BYTES
+
+
+def _member(entries: list[Member]) -> Caller:
+    """One person: the entry without workspaces, else the first, and what the others add to it."""
+    main = next((entry for entry in entries if not entry.workspaces), entries[0])
+    return Caller(
+        name=main.name,
+        role=Role(main.role),
+        workspaces=frozenset(main.workspaces) or None,
+        elsewhere={
+            workspace: Role(entry.role)
+            for entry in entries
+            if entry is not main
+            for workspace in entry.workspaces
+        },
+    )
 
 
 def caller_of(request: Request) -> Caller:

@@ -16,11 +16,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Refusal(Exception):
-    """Ends a request with a problem."""
+    """Ends a request with a problem; `workspace` is where a permission was wanting."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, workspace: str | None = None) -> None:
         super().__init__(problem.detail)
         self.problem = problem
+        self.workspace = workspace
 
 
 def refuse(code: str, detail: str, **about: Any) -> Refusal:

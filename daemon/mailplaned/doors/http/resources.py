@@ -14,6 +14,7 @@ from mailplaned.domain.message import State
 from mailplaned.domain.policy import Workspace
 from mailplaned.domain.roles import Action, Caller
 from mailplaned.doors.http import views
+from mailplaned.doors.http.change import permit
 from mailplaned.doors.http.context import VERSION, Context
 from mailplaned.doors.http.guard import caller_of
 from mailplaned.doors.http.replies import invalid, refuse, reply
@@ -38,7 +39,11 @@ async def show_message(request: Request, context: Context) -> Response:
 
     def read(reader: Reader) -> wire.MessageView | None:
         message = reader.message(id_)
-        if message is None or not caller.may(Action.READ, message.workspace):
+        if (
+            message is None
+            or not caller.may(Action.READ, message.workspace)
+            or not caller.covers(message.mailbox, message.workload)
+        ):
             return None
         shown = effective(message, paused.get(message.mailbox))
         return views.message_view(
@@ -74,7 +79,11 @@ async def list_messages(request: Request, context: Context) -> Response:
         paused=tuple(paused),
     )
     found = await context.store.read(lambda reader: reader.messages(wanted))
-    items = [views.message_view(effective(m, paused.get(m.mailbox))) for m in found]
+    items = [
+        views.message_view(effective(m, paused.get(m.mailbox)))
+        for m in found
+        if caller.covers(m.mailbox, m.workload)
+    ]
     return reply(
         wire.Page(
             items=items,
@@ -107,8 +116,10 @@ async def list_mailboxes(request: Request, context: Context) -> Response:
         return [
             views.mailbox_view(tx.memory, mailbox, tx.now_us)
             for mailbox in workspace.mailboxes.values()
+            if caller.covers(mailbox.address)
         ]
 
+    caller = caller_of(request)
     return await _list(request, context, ask)
 
 
@@ -119,7 +130,11 @@ async def show_mailbox(request: Request, context: Context) -> Response:
 
     def ask(tx: Transaction) -> wire.MailboxView | None:
         mailbox = tx.memory.mailbox(address)
-        if mailbox is None or not caller.may(Action.READ, mailbox.workspace):
+        if (
+            mailbox is None
+            or not caller.may(Action.READ, mailbox.workspace)
+            or not caller.covers(address)
+        ):
             return None
         return views.mailbox_view(tx.memory, mailbox, tx.now_us)
 
@@ -238,6 +253,8 @@ async def list_events(request: Request, context: Context) -> Response:
     """The event log after a cursor, or its newest rows."""
     caller = caller_of(request)
     workspace = workspace_of(request, caller)
+    if caller.scope.partial:
+        raise refuse("not-permitted", f"{caller.name} covers a part of {workspace} only")
     after, limit = _span(request)
     found = await context.store.read(lambda reader: reader.events(workspace, after, limit))
     more = after is not None and len(found) == limit
@@ -249,15 +266,12 @@ async def list_audit(request: Request, context: Context) -> Response:
     """The audit log after a number, or its newest rows."""
     caller = caller_of(request)
     workspace = workspace_of(request, caller)
-    if not caller.may(Action.READ_AUDIT, workspace):
-        raise refuse("not-permitted", f"{caller.name} ({caller.role}) may not read the audit log")
+    permit(caller, Action.READ_AUDIT, workspace)
     after, limit = _span(request)
     found = await context.store.read(lambda reader: reader.audit(workspace, after, limit))
     more = after is not None and len(found) == limit
     items = [
-        views.audit_view(entry)
-        for entry in found
-        if caller.workspaces is None or (entry.workspace and caller.sees(entry.workspace))
+        views.audit_view(entry) for entry in found if caller.may(Action.READ_AUDIT, entry.workspace)
     ]
     return reply(wire.Page(items=items, next=str(found[-1].seq) if more else None))
 
@@ -273,7 +287,7 @@ async def health(request: Request, context: Context) -> Response:
         status = "stopping"
     now = show_time(context.clock.wall_us())
     caller = request.state.caller
-    if caller is None or caller.workspaces is not None:
+    if caller is None or caller.seen is not None:
         return reply({"status": status, "version": VERSION, "now": now})
 
     def ask(tx: Transaction) -> tuple[int, int, int]:
@@ -309,8 +323,7 @@ async def health(request: Request, context: Context) -> Response:
 async def verify_ledger(request: Request, context: Context) -> Response:
     """Recompute the ledger from the tables and compare it with memory."""
     caller = caller_of(request)
-    if not caller.may(Action.READ):
-        raise refuse("not-permitted", "the ledger is daemon-wide; you are not")
+    permit(caller, Action.READ, None)
 
     def ask(tx: Transaction) -> wire.LedgerReport:
         fresh = rebuild(tx, tx.memory.policy, tx.memory.time)
@@ -338,9 +351,8 @@ def path_id(request: Request, prefix: str) -> ids.Id:
 def workspace_of(request: Request, caller: Caller) -> str | None:
     """The workspace that a list is for: the parameter, else the caller's only one, else all."""
     asked = request.query_params.get("workspace")
-    if asked is None and caller.workspaces is not None and len(caller.workspaces) == 1:
-        (asked,) = caller.workspaces
-    if asked is None and caller.workspaces is not None:
+    asked = asked or caller.only
+    if asked is None and caller.seen is not None:
         raise invalid(("workspace", "say which of your workspaces"))
     if asked is not None and not caller.may(Action.READ, asked):
         raise invalid(("workspace", f"there is no workspace {asked!r}"))

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mailplane_wire import people as machines
 from mailplane_wire import resources as wire
 from mailplane_wire import submissions as sub
 from mailplane_wire import vault
@@ -97,9 +98,12 @@ ROUTES: tuple[Route, ...] = (
           query=("workspace", "after", "limit", "last")),
     Route("GET", "/v1/audit", resources.list_audit, wire.Page, page_of=wire.AuditView,
           query=("workspace", "after", "limit", "last")),
-    Route("GET", "/v1/tokens", people.list_tokens, wire.Page, page_of=wire.TokenView),
-    Route("POST", "/v1/tokens", people.add_token, wire.TokenView, 201, body=wire.TokenRequest),
-    Route("DELETE", "/v1/tokens/{id}", people.revoke_token, wire.TokenView),
+    Route("GET", "/v1/tokens", people.list_tokens, wire.Page, page_of=machines.TokenView),
+    Route("POST", "/v1/tokens", people.add_token, machines.TokenView, 201,
+          body=machines.TokenRequest),
+    Route("POST", "/v1/tokens/{id}/rotate", people.rotate_token, machines.TokenView, 201,
+          body=machines.TokenRotation, bodiless=True),
+    Route("DELETE", "/v1/tokens/{id}", people.revoke_token, machines.TokenView),
     Route("GET", "/v1/secrets", secrets.list_secrets, wire.Page, page_of=vault.SecretView),
     Route("POST", "/v1/secrets", secrets.add_secret, vault.SecretView, 201,
           body=vault.SecretRequest),

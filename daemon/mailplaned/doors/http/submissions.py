@@ -64,6 +64,10 @@ async def submit(request: Request, context: Context) -> Response:
     results = await context.store.write(
         partial(_submit_all, caller=caller, parsed=parsed, random=context.random)
     )
+    for result in results:
+        if isinstance(result, answers.Refused) and result.code == "not-permitted":
+            refusal = refuse(result.code, result.detail)
+            await context.denials.note(context.store, caller.name, "POST /v1/messages", refusal)
     if batch:
         return reply(wire.Results(results=[_shown(result)[0] for result in results]), 202)
     return _single(results[0])

@@ -32,7 +32,7 @@ class Subscriber:
     def wants(self, workspace: str | None) -> bool:
         """Whether something of that workspace is for it; None: of the whole daemon."""
         if workspace is None:
-            return self.caller.workspaces is None
+            return self.caller.seen is None
         if self.workspace is not None and workspace != self.workspace:
             return False
         return self.caller.sees(workspace)
@@ -40,7 +40,8 @@ class Subscriber:
     @property
     def audience(self) -> object:
         """What decides about what it may see."""
-        return self.caller.role, self.caller.workspaces, self.workspace
+        caller = self.caller
+        return caller.role, caller.workspaces, frozenset(caller.elsewhere.items()), self.workspace
 
     def may_audit(self, workspace: str | None) -> bool:
         """Whether it may see an audit entry of that workspace."""
@@ -48,7 +49,7 @@ class Subscriber:
 
     def book(self, book: wire.BookView) -> wire.BookView:
         """The book as this reader may know it: its words name mailboxes of every workspace."""
-        if self.caller.workspaces is None:
+        if self.caller.seen is None:
             return book
         problems = ["the last change was refused"] if book.problems else []
         return msgspec.structs.replace(book, notices=[], problems=problems)

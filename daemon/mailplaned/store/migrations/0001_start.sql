@@ -205,13 +205,16 @@ CREATE TABLE idempotency (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_expiry ON idempotency (kept_until_at);
 
--- Only the hash of a token is kept.
+-- Only the hash of a token is kept. `scope` is JSON of what it is limited to.
 CREATE TABLE tokens (
   id           BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
   hash         BLOB NOT NULL UNIQUE,
   name         TEXT NOT NULL,
   workspace    TEXT NOT NULL,
+  scope        TEXT NOT NULL,
   created_at   INTEGER NOT NULL,
+  expires_at   INTEGER,
+  used_at      INTEGER,
   revoked_at   INTEGER
 ) STRICT, WITHOUT ROWID;
 

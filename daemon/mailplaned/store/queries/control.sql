@@ -57,12 +57,19 @@ VALUES (?, ?, ?, ?, ?, ?);
 DELETE FROM idempotency WHERE kept_until_at < ?;
 
 -- name: add_token
-INSERT INTO tokens (id, hash, name, workspace, created_at) VALUES (?, ?, ?, ?, ?)
+INSERT INTO tokens (id, hash, name, workspace, scope, created_at, expires_at)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (hash) DO NOTHING;
 
 -- name: tokens
-SELECT id, name, workspace, created_at, hash FROM tokens WHERE revoked_at IS NULL
-ORDER BY id;
+SELECT hash, id, name, workspace, scope, created_at, expires_at, used_at FROM tokens
+WHERE revoked_at IS NULL ORDER BY id;
+
+-- name: expire_token
+UPDATE tokens SET expires_at = ? WHERE id = ?;
+
+-- name: note_token_use
+UPDATE tokens SET used_at = ? WHERE id = ?;
 
 -- name: revoke_token
 UPDATE tokens SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL;
