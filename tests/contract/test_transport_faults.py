@@ -214,6 +214,55 @@ async def test_a_reply_in_pieces_and_lines_is_read_whole(transport: SmtpTranspor
 
 
 @pytest.mark.parametrize(
+    ("replies", "stage"),
+    [
+        (("250 raw\r\n250 ok", "250 ok", "550 5.1.1 no", "503 5.5.1 no", "502"), Stage.MAIL),
+        (("250 raw", "250 ok\r\n250 ok", "550 5.1.1 no", "503 5.5.1 no", "502"), Stage.RCPT),
+        (("250 raw", "250 ok", "250 ok\r\n354 go\r\n250 done", "354 go", "550 no"), Stage.DATA),
+        (("250 raw", "250 ok", "250 ok", "354 go\r\n250 done", "550 no"), Stage.DATA),
+        (("250 raw", "250 ok", "250 ok", "354 go\r\n250", "550 no"), Stage.DATA),
+    ],
+)
+async def test_a_server_that_answers_what_nobody_asked_gets_no_message(
+    transport: SmtpTransport, replies: tuple[str, ...], stage: Stage
+) -> None:
+    async def script(line: Line) -> None:
+        await line.dialogue(*replies[:4])
+        raw.accepted += (await line.hear_body()).endswith(b"\r\n.\r\n")
+        line.say(replies[4])
+
+    async with raw_server(script) as raw:
+        report = await transport.send(envelope(account(raw.port)))
+        assert (report.outcome, report.stage) == (LATER, stage)
+        assert "out of turn" in report.reply.text
+        assert raw.accepted == 0
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "550-5.7.1 not\r\n250 2.0.0 ok",
+        "250-2.0.0 ok\r\n550 5.7.1 not",
+        "2500 2.0.0 ok",
+        "250_ok",
+        "250\x00ok",
+    ],
+)
+async def test_a_reply_to_the_dot_that_can_be_read_in_two_ways_is_unknown(
+    transport: SmtpTransport, said: str
+) -> None:
+    async def script(line: Line) -> None:
+        await line.dialogue(*TO_DATA)
+        await line.hear_body()
+        line.say(said)
+        await stall(line)
+
+    async with raw_server(script) as raw:
+        report = await transport.send(envelope(account(raw.port)))
+        assert (report.outcome, report.stage, report.reply.code) == (UNKNOWN, Stage.DOT, 0)
+
+
+@pytest.mark.parametrize(
     ("answered", "stage", "limit"),
     [
         (0, Stage.GREETING, "greeting"),

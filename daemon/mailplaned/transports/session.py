@@ -86,6 +86,7 @@ class Session:
 
     async def ask(self, stage: Stage, *words: bytes, timeout_s: float) -> SMTPResponse:
         """Send a command and return its reply, whatever it says; raise Ended without one."""
+        self._keep_step(stage)
         try:
             return await self.wire.execute_command(*words, timeout=timeout_s)
         except (SMTPException, OSError) as error:
@@ -104,6 +105,7 @@ class Session:
 
     async def body(self, body: bytes) -> None:
         """Write a dot-stuffed body; raise Ended when the server refuses it or hangs up midway."""
+        self._keep_step(Stage.DATA)
         try:
             await self.wire.write_body(body, self.timeouts.block)
         except (SMTPException, OSError) as error:
@@ -117,11 +119,17 @@ class Session:
 
     async def finish(self) -> Reply:
         """Write the terminator and return the reply to it; without one the outcome is unknown."""
+        self._keep_step(Stage.DATA)
         try:
             self.wire.terminate()
         except (SMTPException, OSError) as error:
             raise silence(Stage.DATA, error) from error
         return await self.next_reply(Stage.DOT, self.timeouts.terminator)
+
+    def _keep_step(self, stage: Stage) -> None:
+        """Raise Ended when a reply is there already: it would be taken for another command's."""
+        if self.wire.spoken_unasked:
+            raise Ended(stage, Reply(text=f"the server spoke out of turn before {stage}"))
 
 
 def silence(stage: Stage, error: Exception) -> Ended:

@@ -1,4 +1,4 @@
-"""aiosmtplib's protocol, so far as a message body needs more than the library's own DATA.
+"""aiosmtplib's protocol, stricter about replies, and with more of a say in how a body goes out.
 
 The library sends DATA, body and terminator in one go and forgets which of them a failure met. Here
 the terminator is a step of its own, for it divides "not sent" from "may have been sent".
@@ -7,10 +7,16 @@ the terminator is a step of its own, for it divides "not sent" from "may have be
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import cast
 
-from aiosmtplib.errors import SMTPServerDisconnected
+from aiosmtplib.errors import SMTPResponseException, SMTPServerDisconnected
 from aiosmtplib.protocol import SMTPProtocol
+from aiosmtplib.response import SMTPResponse
+from aiosmtplib.typing import SMTPStatus
+
+_REPLY = re.compile(rb"([2-5]\d\d)(?:-[^\n]*+\n\1)*+(?: [^\n]*+|\r?)\n")
+"""One code in each line, then a space or, in all but the last, a hyphen (RFC 5321 §4.2)."""
 
 TERMINATOR = b".\r\n"
 """The end of a message whose last line is complete (RFC 5321 §4.1.1.4)."""
@@ -36,7 +42,12 @@ class Wire(SMTPProtocol):
     @property
     def in_step(self) -> bool:
         """Connected, and nothing came that no command had asked for (a 421 on idling, say)."""
-        return self.is_connected and not self._buffer and not self._out_of_step
+        return self.is_connected and not self.spoken_unasked
+
+    @property
+    def spoken_unasked(self) -> bool:
+        """Whether the server said what no command had asked for; which reply is whose is open."""
+        return bool(self._buffer) or self._out_of_step
 
     @property
     def answered(self) -> bool:
@@ -51,6 +62,17 @@ class Wire(SMTPProtocol):
         if not self._response_pending:
             self._out_of_step = True
         super().data_received(data)
+
+    def _read_response_from_buffer(self) -> SMTPResponse | None:
+        before = bytes(self._buffer)
+        response = super()._read_response_from_buffer()
+        if response is None:
+            return None
+        said = before[: len(before) - len(self._buffer)]
+        if not _REPLY.fullmatch(said):
+            # The library goes by the first three octets of the last line, and takes any number.
+            raise SMTPResponseException(SMTPStatus.invalid_response.value, response.message)
+        return response
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the socket is closed."""
