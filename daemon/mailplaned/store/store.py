@@ -109,17 +109,15 @@ class SqliteStore:
 
         def first(connection: sqlite3.Connection) -> None:
             self._scopes = Scopes(connection)
-            # The anchor is read with a transaction that has no memory yet; nothing else is asked.
-            tx = SqlTransaction(connection, self._scopes, None, 0, self._random)  # type: ignore[arg-type]
-            anchor = tx.anchor()
+            # There is no memory yet; what is asked here needs none.
+            transaction = SqlTransaction(connection, self._scopes, None, 0, self._random)  # type: ignore[arg-type]
             time = GovernedTime(
-                anchor,
+                transaction.anchor(),
                 wall_us=self._clock.wall_us(),
                 boot_us=self._clock.boot_us(),
                 boot_id=self._clock.boot_id(),
             )
-            self._memory = Memory(policy, time)
-            self._renew(connection)
+            self._memory = self._rebuild(transaction, policy, time)
 
         await self._connections.write(first)
 
