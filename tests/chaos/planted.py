@@ -95,7 +95,7 @@ def naive_cap() -> None:
     """No cap is looked at."""
 
     def plan(self: Governor, demand: Demand, earliest_us: int, now_us: int) -> Plan:
-        return Plan(slot_us=max(earliest_us, now_us), binding=None)
+        return Plan(slot_us=max(earliest_us, now_us), binding=None, room=0)
 
     Governor.plan = plan  # type: ignore[method-assign]
     Governor.refusal = lambda self, demand, now_us: None  # type: ignore[method-assign]

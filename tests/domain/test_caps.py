@@ -72,7 +72,7 @@ def test_no_earlier_slot_was_possible_for_one_cap(
     cap, track = Cap(limit=limit, per=per, kind=kind), Track()
     for at_us in ended:
         track.begin(1)
-        track.end(at_us, 1, spent=1)
+        track.spend(at_us, 1)
     track.begin(under_way)
     rule = rule_of(cap, track)
     for slot_us in sorted(planned):  # as plans made one after the other: each where it fits
@@ -129,7 +129,7 @@ def test_a_unit_leaves_a_rolling_window_exactly_its_length_after_it_ended() -> N
     track = Track()
     rule = rule_of(Cap(limit=1, per=Per.HOUR), track)
     track.begin(1)
-    track.end(NOW_US, 1, spent=1)
+    track.spend(NOW_US, 1)
     assert not rule.has_room(1, "cold", NOW_US + HOUR_US - 1)
     assert rule.has_room(1, "cold", NOW_US + HOUR_US)
     assert rule.earliest(1, "cold", NOW_US, NOW_US) == NOW_US + HOUR_US
@@ -150,7 +150,7 @@ def test_a_standing_counts_unknown_among_used_and_waiting_against_what_remains()
     track = Track()
     rule = rule_of(Cap(limit=5, per=Per.DAY), track)
     track.begin(2)
-    track.end(NOW_US, 1, spent=1, unknown=True)
+    track.spend(NOW_US, 1, unknown=True)
     track.plan(NOW_US + HOUR_US, 1)
     standing = rule.standing(NOW_US)
     assert (standing.used, standing.unknown, standing.waiting, standing.remaining) == (2, 1, 1, 2)

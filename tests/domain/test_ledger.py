@@ -14,7 +14,7 @@ def test_a_track_counts_what_was_spent_after_a_moment_and_what_is_under_way(
     track = Track()
     for at_us, units, unknown in ends:
         track.begin(units)
-        track.end(at_us, units, spent=units, unknown=unknown)
+        track.spend(at_us, units, unknown=unknown)
     track.begin(2)
     for since_us in range(-1, 52):
         spent = sum(units for at_us, units, _ in ends if at_us > since_us)
@@ -26,14 +26,14 @@ def test_a_track_counts_what_was_spent_after_a_moment_and_what_is_under_way(
 def test_what_is_given_back_counts_nowhere() -> None:
     track = Track()
     track.begin(3)
-    track.end(10, 3, spent=0)
+    track.give_back(3)
     assert track.spent_since(0) == 0
 
 
 def test_an_unknown_unit_is_kept_or_given_back_once() -> None:
     track = Track()
     track.begin(2)
-    track.end(10, 2, spent=2, unknown=True)
+    track.spend(10, 2, unknown=True)
     track.settle(10, 1, keep=True)
     assert (track.spent_since(0), track.unknown_since(0)) == (2, 1)
     track.settle(10, 1, keep=False)
@@ -50,10 +50,10 @@ def test_whatever_frees_room_changes_the_version() -> None:
     assert track.version > before
     before = track.version
     track.begin(1)
-    track.end(10, 1, spent=0)
+    track.give_back(1)
     assert track.version > before
     track.begin(1)
-    track.end(10, 1, spent=1, unknown=True)
+    track.spend(10, 1, unknown=True)
     before = track.version
     track.settle(10, 1, keep=False)
     assert track.version > before
@@ -63,7 +63,7 @@ def test_a_long_life_forgets_only_what_no_window_can_hold() -> None:
     track = Track()
     for number in range(6000):
         track.begin(1)
-        track.end(number * DAY_US // 100, 1, spent=1)
+        track.spend(number * DAY_US // 100, 1)
     last_us = 5999 * DAY_US // 100
     assert len(track.ended) < 6000
     assert track.spent_since(last_us - WEEK_US) == 700

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from mailplaned.domain.caps import Rule, Share
+from mailplaned.domain.caps import Headroom, Rule, Share
 from mailplaned.domain.governed_time import Frame
 from mailplaned.domain.ledger import Track
 from mailplaned.domain.pace import Spacing
@@ -22,9 +23,11 @@ _DOMAINS_KEPT = 5_000
 """Recipient domains whose ledgers are kept before it is asked which are idle."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
-    """What one attempt takes: a message to `recipients` addresses at these domains."""
+class Demand(NamedTuple):
+    """What one attempt takes: a message to `recipients` addresses at these domains.
+
+    A tuple, for it is made, hashed and compared several times for each message.
+    """
 
     mailbox: str
     workload: str
@@ -33,15 +36,16 @@ class Demand:
     """Recipient domain and how many of the recipients are there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Footprint:
+class Footprint(NamedTuple):
     """What a demand touches: ledgers to charge, and rules to ask, with the units it takes there.
 
-    The third of a rule's entry is what other workloads' shares keep from it.
+    `headrooms` are the same rules by ledger, with the units that have to be left: those it takes,
+    and what other workloads' shares keep from it.
     """
 
     tracks: tuple[tuple[Track, int], ...]
-    rules: tuple[tuple[Rule, int, int], ...]
+    rules: tuple[tuple[Rule, int], ...]
+    headrooms: tuple[tuple[Headroom, Track, int], ...]
     spacing: Spacing
     workload: str
 
@@ -63,6 +67,10 @@ class Bindings:
         self.spacings: dict[str, Spacing] = {}
         """The pace of each mailbox."""
         self._cache: dict[Demand, Footprint] = {}
+        self._headrooms: dict[tuple[str, Counts, bool], Headroom] = {}
+        """By scope, by what it counts, and by whether shares keep something from others."""
+        self._seen_us = 0
+        self._seen_shift_us = frame.shift_us
         self._workspace_of: dict[str, str] = {}
         self._account_of: dict[str, str] = {}
         for workspace in policy.workspaces.values():
@@ -115,13 +123,22 @@ class Bindings:
             track = self.tracks[scope, counts] = Track()
         return track
 
-    def drop_idle_domains(self, now_us: int) -> None:
-        """Forget recipient domains that nothing is charged to any more, once there are many."""
-        if len(self._domain_rules) <= self._domains_bound:
-            return
+    def keep_up(self, now_us: int) -> None:
+        """Forget what the time and the clock have made wrong or useless. Comes before a plan."""
+        shift_us = self._frame.shift_us
+        if now_us < self._seen_us or shift_us != self._seen_shift_us:
+            self._headrooms.clear()
+            self._cache.clear()
+        self._seen_us, self._seen_shift_us = now_us, shift_us
+        if len(self._domain_rules) > self._domains_bound:
+            self._drop_idle_domains(now_us)
+
+    def _drop_idle_domains(self, now_us: int) -> None:
+        """Forget recipient domains that nothing is charged to any more."""
         for scope, rule in list(self._domain_rules.items()):
             if rule.track.idle_since(now_us - 8 * DAY_US):
                 del self._domain_rules[scope], self.tracks[scope, rule.cap.counts]
+        self._headrooms.clear()
         self._cache.clear()
         self._domains_bound = max(_DOMAINS_KEPT, 2 * len(self._domain_rules))
 
@@ -188,16 +205,37 @@ class Bindings:
         return rule
 
     def _make_footprint(self, demand: Demand) -> Footprint:
-        footprint = self._fixed_footprint(demand)
-        more = self._domain_charges(demand, self._workspace_of[demand.mailbox])
-        if not more:
-            return footprint
+        units = {Counts.MESSAGES: 1, Counts.RECIPIENTS: demand.recipients}
+        rules = [(rule, units[rule.cap.counts]) for rule in self.rules[demand.mailbox]]
+        rules += self._domain_charges(demand, self._workspace_of[demand.mailbox])
+        own = self.track(f"mailbox:{demand.mailbox}", Counts.MESSAGES)
+        tracks = {id(own): (own, 1)}
+        for rule, count in rules:
+            tracks[id(rule.track)] = (rule.track, count)
+        for name, track in self._shared[demand.mailbox]:
+            if name == demand.workload:
+                tracks[id(track)] = (track, 1)
         return Footprint(
-            footprint.tracks + tuple((rule.track, units) for rule, units in more),
-            footprint.rules + tuple((rule, units, 0) for rule, units in more),
-            footprint.spacing,
-            footprint.workload,
+            tracks=tuple(tracks.values()),
+            rules=tuple(rules),
+            headrooms=tuple(self._headrooms_of(rules, demand.workload)),
+            spacing=self.spacings[demand.mailbox],
+            workload=demand.workload,
         )
+
+    def _headrooms_of(
+        self, rules: list[tuple[Rule, int]], workload: str
+    ) -> Iterator[tuple[Headroom, Track, int]]:
+        groups: dict[tuple[str, Counts, bool], list[tuple[Rule, int]]] = defaultdict(list)
+        for rule, units in rules:
+            groups[rule.scope, rule.cap.counts, bool(rule.shares)].append((rule, units))
+        for key, group in groups.items():
+            headroom = self._headrooms.get(key)
+            if headroom is None:
+                headroom = Headroom(tuple(rule for rule, _ in group))
+                self._headrooms[key] = headroom
+            rule, units = group[0]
+            yield headroom, rule.track, units + rule.kept_from(workload)
 
     def _domain_charges(self, demand: Demand, of_workspace: str) -> list[tuple[Rule, int]]:
         """The caps of the recipient domains, if the workload has any, and what each is charged."""
@@ -219,24 +257,6 @@ class Bindings:
                 )
             more.append((rule, count if cap.counts is Counts.RECIPIENTS else 1))
         return more
-
-    def _fixed_footprint(self, demand: Demand) -> Footprint:
-        units = {Counts.MESSAGES: 1, Counts.RECIPIENTS: demand.recipients}
-        rules = tuple(
-            (rule, units[rule.cap.counts], rule.kept_from(demand.workload))
-            for rule in self.rules[demand.mailbox]
-        )
-        tracks: dict[int, tuple[Track, int]] = {}
-        own = self.track(f"mailbox:{demand.mailbox}", Counts.MESSAGES)
-        tracks[id(own)] = (own, 1)
-        for rule, count, _ in rules:
-            tracks[id(rule.track)] = (rule.track, count)
-        for name, track in self._shared[demand.mailbox]:
-            if name == demand.workload:
-                tracks[id(track)] = (track, 1)
-        return Footprint(
-            tuple(tracks.values()), rules, self.spacings[demand.mailbox], demand.workload
-        )
 
 
 def _daily_messages(cap: Cap) -> bool:

@@ -60,8 +60,11 @@ class Rule:
         "_floor",
         "_frame",
         "_gone",
+        "_gone_since_us",
+        "_gone_version",
         "_last_window",
         "_length_us",
+        "_rolling",
         "cap",
         "ramp",
         "scope",
@@ -91,8 +94,12 @@ class Rule:
         self._day: tuple[int, int, int] = (0, 0, 0)
         self._frame = frame or Frame()
         self._last_window = (0, 0, 0)
-        self._gone = (-1, 0, 0)
-        """At the ledger's version, so many of the spent units had left the window by that time."""
+        self._rolling = cap.kind is Kind.ROLLING
+        self._gone = 0
+        """So many spent units had left the window that began after `_gone_since_us`, as long as the
+        ledger's version is `_gone_version`."""
+        self._gone_since_us = 0
+        self._gone_version = -1
         self._floor = (-1, 0)
         """Nothing fits before the second, as long as the ledger's version is the first."""
 
@@ -100,17 +107,36 @@ class Rule:
 
     def has_room(self, units: int, workload: str, now_us: int) -> bool:
         """Whether an attempt may begin now: spent, under way and these units are within the cap."""
-        limit = self.limit_at(now_us)
+        room = self.slack(now_us)[0] + len(self.track.planned)
         if self.shares:
             limit = self._limit_for(workload, now_us, waiting=False, now_us=now_us)
-        return self._spent(now_us) + units <= limit
+            room -= self.limit_at(now_us) - limit
+        return units <= room
 
-    def slack(self, now_us: int) -> int:
+    def slack(self, now_us: int) -> tuple[int, int]:
         """How many units have room now even if all that wait went at once: no slot can suffer.
 
-        What is kept for the shares of other workloads is not taken off.
+        What is kept for the shares of other workloads is not taken off. The second is the time
+        before which only what is begun, planned or given back changes it.
         """
-        return self.limit_at(now_us) - self._spent(now_us) - len(self.track.planned)
+        track, ended = self.track, self.track.ended
+        count, gone = len(ended), self._gone
+        since_us = now_us - self._length_us if self._rolling else self._window(now_us)[0] - 1
+        if self._gone_version != track.version or since_us < self._gone_since_us:
+            gone = bisect_right(ended, since_us)
+        while gone < count and ended[gone] <= since_us:  # time goes on: few have left since
+            gone += 1
+        self._gone, self._gone_since_us, self._gone_version = gone, since_us, track.version
+        limit = self.cap.limit if self.ramp is None else self.limit_at(now_us)
+        slack = limit - (count - gone) - track.open - len(track.planned)
+        if self._rolling:
+            until_us = (ended[gone] if gone < count else now_us) + self._length_us
+        else:
+            until_us = self._last_window[1]
+        if self.ramp is not None:
+            until_us = min(until_us, self._day[1])
+        # While the clocks are apart two windows and two days count: either may end first.
+        return slack, now_us if self._frame.shift_us else until_us
 
     def kept_from(self, workload: str) -> int:
         """Units that the shares of other workloads keep from this one, at the most."""
@@ -133,7 +159,7 @@ class Rule:
         since = self._since(now_us)
         used = self.track.spent_since(since)
         resets: int | None = None
-        if self.cap.kind is Kind.CALENDAR:
+        if not self._rolling:
             resets = self._window(now_us)[1]
         elif used > self.track.open:
             oldest = self.track.ended[bisect_right(self.track.ended, since)]
@@ -155,7 +181,7 @@ class Rule:
 
         `NEVER_US` when the cap is too small for them for good.
         """
-        if self.slack(now_us) >= units + self.kept_from(workload):
+        if self.slack(now_us)[0] >= units + self.kept_from(workload):
             return at_us
         version, floor_us = self._floor
         if version != self.track.version:
@@ -186,7 +212,7 @@ class Rule:
         least = units + self.kept_from(
             workload
         )  # an empty window has to hold what others keep, too
-        if self.cap.kind is Kind.CALENDAR:
+        if not self._rolling:
             released_us = self._window(at_us)[1]
             if least > self.limit_at(released_us):
                 released_us = self._ramp_allows(least, at_us)
@@ -226,7 +252,7 @@ class Rule:
     def _last_conflict(self, units: int, workload: str, at_us: int, now_us: int) -> int | None:
         """The last waiting slot that would lose its room to units taken at `at_us`."""
         planned = self.track.planned
-        if self.cap.kind is Kind.CALENDAR:
+        if not self._rolling:
             # All of this window has been counted already; but what begins at its end may end, and
             # count, in the next.
             end_us = self._window(at_us)[1]
@@ -257,7 +283,7 @@ class Rule:
 
     def _since(self, at_us: int) -> int:
         """Units that ended after this moment count in the window of an attempt at `at_us`."""
-        if self.cap.kind is Kind.ROLLING:
+        if self._rolling:
             return at_us - self._length_us
         return self._window(at_us)[0] - 1
 
@@ -277,31 +303,13 @@ class Rule:
             self._last_window = (start, end, shift_us)
         return start, end
 
-    def _spent(self, now_us: int) -> int:
-        """Units in the window that ends now, and those under way. Time goes on, so it is quick."""
-        track = self.track
-        ended = track.ended
-        if self.cap.kind is Kind.ROLLING:
-            since = now_us - self._length_us
-        else:
-            since = self._window(now_us)[0] - 1
-        version, gone, last_since = self._gone
-        if version != track.version or since < last_since:
-            gone = bisect_right(ended, since)
-        else:
-            count = len(ended)
-            while gone < count and ended[gone] <= since:
-                gone += 1
-        self._gone = (track.version, gone, since)
-        return len(ended) - gone + track.open
-
     def _counted(self, track: Track, at_us: int, now_us: int) -> int:
         """Units in the window of a future attempt, with those that wait."""
         since = self._since(at_us)
         count = len(track.ended) - bisect_right(track.ended, since)
         if now_us + HAND_OFF_GUARD_US > since:
             count += track.open
-        if self.cap.kind is Kind.ROLLING:
+        if self._rolling:
             until = bisect_right(track.planned, at_us)
         else:
             until = bisect_left(track.planned, self._window(at_us)[1])
@@ -335,3 +343,42 @@ class Rule:
 
     def _local_day(self, at_us: int) -> date:
         return to_datetime(at_us, self.zone).date()
+
+
+class Headroom:
+    """The least room of some caps on one ledger, without counting their units each time.
+
+    What a unit takes, it takes from all of them, and time only gives room back: windows move on, a
+    ramp never falls. So the room counted once, less what has been taken since, is never too much;
+    and it is exact until the next unit leaves a window. It has to be thrown away when the clocks'
+    distance changes or time goes back.
+    """
+
+    __slots__ = ("_until_us", "_version", "ceiling", "rule", "rules", "track")
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self.rules = rules
+        self.track = rules[0].track
+        self.rule = rules[0]
+        """The cap with the least room when they were last counted."""
+        self.ceiling = -NEVER_US
+        """What the ledger's `taken` may come to: the least room is the difference, or more."""
+        self._until_us = 0
+        self._version = -1
+
+    def is_exact(self, now_us: int) -> bool:
+        """Whether counting anew would change nothing."""
+        return now_us < self._until_us and self._version == self.track.version
+
+    def count(self, now_us: int) -> None:
+        """Count anew, exactly."""
+        least, until_us = NEVER_US, NEVER_US
+        for rule in self.rules:
+            slack, unmoved_us = rule.slack(now_us)
+            if slack < least:
+                least, self.rule = slack, rule
+            if unmoved_us < until_us:
+                until_us = unmoved_us
+        self.ceiling = self.track.taken + least
+        self._until_us = max(until_us, now_us + 1)
+        self._version = self.track.version

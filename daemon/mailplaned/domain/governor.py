@@ -9,26 +9,27 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mailplaned.domain.bindings import Bindings, Demand, Footprint
-from mailplaned.domain.caps import NEVER_US, Rule, Standing
+from mailplaned.domain.caps import NEVER_US, Headroom, Rule, Standing
 from mailplaned.domain.governed_time import Frame
 from mailplaned.domain.ledger import Track
 from mailplaned.domain.policy import Counts, Policy
 from mailplaned.domain.windows import DAY_US
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """When a message can go. `slot_us` is `NEVER_US` when no window will ever have room.
 
     `binding` is the rule that decided: the one that moved the slot last, or, when none did, the one
-    with the least room left. None when no cap applies.
+    with the least room left. None when no cap applies. `room` is what that least room would be if
+    the message and all that waits went now; below 0 where they can't.
     """
 
     slot_us: int
     binding: Rule | None
+    room: int
     moved_by_cap: bool = False
 
 
@@ -48,26 +49,28 @@ class Governor:
         return self._bindings.knows(mailbox)
 
     def plan(self, demand: Demand, earliest_us: int, now_us: int) -> Plan:
-        """The first slot from `earliest_us` on that every cap and every waiting slot allows."""
-        self._bindings.drop_idle_domains(now_us)
-        footprint = self._bindings.footprint(demand)
-        slot_us = max(earliest_us, now_us)
-        least: Rule | None = None
-        least_room = NEVER_US
-        for rule, units, kept in footprint.rules:
-            room = rule.slack(now_us) - units - kept
-            if room < 0:
-                return self._search(footprint, rule, slot_us, now_us)
-            if room < least_room:
-                least, least_room = rule, room
-        return Plan(slot_us=footprint.spacing.earliest(slot_us, now_us), binding=least)
+        """The first slot from `earliest_us` on that every cap and every waiting slot allows.
 
-    def _search(self, footprint: Footprint, tight: Rule, slot_us: int, now_us: int) -> Plan:
+        If that is `now_us`, an attempt may begin: `refusal` would find nothing.
+        """
+        self._bindings.keep_up(now_us)
+        footprint = self._bindings.footprint(demand)
+        slot_us = max(now_us, earliest_us)
+        binding, room = _tightest(footprint, now_us)
+        if room < 0:
+            return self._search(footprint, binding, room, slot_us, now_us)
+        if footprint.spacing.paced:
+            slot_us = footprint.spacing.earliest(slot_us, now_us)
+        return Plan(slot_us, binding, room)
+
+    def _search(
+        self, footprint: Footprint, tight: Rule | None, room: int, slot_us: int, now_us: int
+    ) -> Plan:
         """The plan where a rule is too tight for all that wait to go at once."""
         binding, moved_by_cap, moved = tight, False, True
         while moved and slot_us < NEVER_US:
             moved = False
-            for rule, units, _ in footprint.rules:
+            for rule, units in footprint.rules:
                 at_us = rule.earliest(units, footprint.workload, slot_us, now_us)
                 if at_us > slot_us:
                     slot_us, binding, moved_by_cap, moved = at_us, rule, True, True
@@ -75,7 +78,7 @@ class Governor:
                 at_us = footprint.spacing.earliest(slot_us, now_us)
                 if at_us > slot_us:
                     slot_us, moved = at_us, True
-        return Plan(slot_us=slot_us, binding=binding, moved_by_cap=moved_by_cap)
+        return Plan(slot_us, binding, room, moved_by_cap)
 
     def refusal(self, demand: Demand, now_us: int) -> Standing | None:
         """The cap that forbids an attempt right now, None when all have room.
@@ -83,7 +86,7 @@ class Governor:
         Only what was spent or is under way counts: the caller's own slot is among the waiting ones.
         """
         footprint = self._bindings.footprint(demand)
-        for rule, units, _ in footprint.rules:
+        for rule, units in footprint.rules:
             if not rule.has_room(units, footprint.workload, now_us):
                 return rule.standing(now_us)
         return None
@@ -134,7 +137,10 @@ class Governor:
         `account` is the key of the one that it began on; None: the mailbox's own.
         """
         for track, units in self._bindings.charged(demand, account):
-            track.end(now_us, units, spent=units if charged else 0, unknown=unknown)
+            if charged:
+                track.spend(now_us, units, unknown=unknown)
+            else:
+                track.give_back(units)
 
     def settle(
         self, demand: Demand, ended_us: int, *, keep: bool, account: str | None = None
@@ -170,7 +176,7 @@ class Governor:
                     track.ended.append(ended_us)
                 else:
                     track.open += units
-                    track.end(ended_us, units, spent=units, unknown=unknown)
+                    track.spend(ended_us, units, unknown=unknown)
             if ended_us is not None and self.knows(demand.mailbox):
                 last_us[demand.mailbox] = ended_us
         for mailbox, ended_us in last_us.items():
@@ -224,6 +230,25 @@ class Governor:
     def scopes(self) -> int:
         """How many ledgers there are."""
         return len(self._bindings.tracks)
+
+
+def _tightest(footprint: Footprint, now_us: int) -> tuple[Rule | None, int]:
+    """The rule with the least room once the demand is met; exact, and the first of equals.
+
+    The bounds are never too high, so nothing needs to be counted but what seems to be the least.
+    """
+    tightest: Headroom | None = None
+    while True:
+        least = NEVER_US
+        for headroom, track, units in footprint.headrooms:
+            room = headroom.ceiling - track.taken - units
+            if room < least:
+                least, tightest = room, headroom
+        if tightest is None:
+            return None, least
+        if tightest.is_exact(now_us):
+            return tightest.rule, least
+        tightest.count(now_us)
 
 
 def _recent(times: Iterable[int], since_us: int) -> list[int]:

@@ -17,12 +17,13 @@ HAND_OFF_GUARD_US = 5 * SECOND_US
 """How long after its slot a planned attempt is assumed to end. A slower one moves later slots."""
 
 _PRUNE_AT = 4096
+"""By how many spent units a ledger grows before it looks which of them are too old to count."""
 
 
 class Track:
     """The units of one scope, sorted. Mutable, and owned by one thread."""
 
-    __slots__ = ("ended", "open", "planned", "unknown", "version")
+    __slots__ = ("_prune_at", "ended", "open", "planned", "taken", "unknown", "version")
 
     def __init__(self) -> None:
         self.ended: array[int] = array("q")
@@ -31,43 +32,60 @@ class Track:
         """The slot of each waiting unit."""
         self.open = 0
         """Units whose attempt is under way."""
+        self.taken = 0
+        """Grows by every unit that comes to wait or to be under way, and falls by every one that is
+        given back: by so much has every cap on this ledger less room, but for what time frees."""
         self.unknown: list[int] = []
         """Ends of the spent units whose outcome is unknown; each is in `ended` too."""
         self.version = 0
         """Grows whenever units are taken away, so that what was full may no longer be, and
         whenever spent ones change their places."""
+        self._prune_at = _PRUNE_AT
 
     def plan(self, slot_us: int, units: int) -> None:
         """Let `units` wait for a slot."""
         for _ in range(units):
             insort(self.planned, slot_us)
+        self.taken += units
 
     def unplan(self, slot_us: int, units: int) -> None:
         """Take back what `plan` added."""
         at = bisect_left(self.planned, slot_us)
         assert self.planned[at : at + units].count(slot_us) == units, "unplanned a unit twice"
         del self.planned[at : at + units]
+        self.taken -= units
         self.version += 1
 
     def begin(self, units: int) -> None:
         """Put `units` under way."""
         self.open += units
+        self.taken += units
 
-    def end(self, ended_us: int, units: int, *, spent: int, unknown: bool = False) -> None:
-        """End an attempt of `units`: `spent` of them stay charged, the others are given back."""
+    def spend(self, ended_us: int, units: int, *, unknown: bool = False) -> None:
+        """End an attempt of `units`, which stay charged."""
         self.open -= units
         assert self.open >= 0, "ended an attempt that had not begun"
-        if spent and self.ended and ended_us < self.ended[-1]:
+        ended = self.ended
+        if ended and ended_us < ended[-1]:
             self.version += 1
-        for _ in range(spent):
-            insort(self.ended, ended_us)
-            if unknown:
+            for _ in range(units):
+                insort(ended, ended_us)
+        elif units == 1:
+            ended.append(ended_us)
+        else:
+            ended.extend([ended_us] * units)
+        if unknown:
+            for _ in range(units):
                 insort(self.unknown, ended_us)
-        if spent < units:
-            self.version += 1
-        if len(self.ended) > _PRUNE_AT and self.ended[_PRUNE_AT // 2] < ended_us - 2 * WEEK_US:
-            del self.ended[: bisect_left(self.ended, ended_us - 2 * WEEK_US)]
-            self.version += 1
+        if len(ended) > self._prune_at:
+            self._prune(ended_us - 2 * WEEK_US)
+
+    def give_back(self, units: int) -> None:
+        """End an attempt of `units`, which the provider did not take."""
+        self.open -= units
+        assert self.open >= 0, "ended an attempt that had not begun"
+        self.taken -= units
+        self.version += 1
 
     def settle(self, ended_us: int, units: int, *, keep: bool) -> None:
         """Resolve `units` that were unknown: keep them spent, or give them back."""
@@ -92,3 +110,9 @@ class Track:
     def unknown_since(self, since_us: int) -> int:
         """Units spent after `since_us` whose outcome is unknown."""
         return len(self.unknown) - bisect_right(self.unknown, since_us)
+
+    def _prune(self, before_us: int) -> None:
+        """Forget what no window can hold any more."""
+        del self.ended[: bisect_left(self.ended, before_us)]
+        self._prune_at = len(self.ended) + _PRUNE_AT
+        self.version += 1

@@ -13,19 +13,16 @@ _LONG_AGO_US = -(2**62)
 class Spacing:
     """The pace of one mailbox: slots at least a gap apart. It moves slots, it refuses none."""
 
-    __slots__ = ("_floor", "last_us", "pace", "track")
+    __slots__ = ("_floor", "last_us", "pace", "paced", "track")
 
     def __init__(self, pace: Pace, track: Track) -> None:
         self.pace = pace
+        self.paced = bool(pace.min_gap_us or pace.jitter_us)
+        """Whether there is a gap to keep."""
         self.track = track
         self.last_us = _LONG_AGO_US
         """When the last attempt began."""
         self._floor = (-1, 0)
-
-    @property
-    def paced(self) -> bool:
-        """Whether there is a gap to keep."""
-        return bool(self.pace.min_gap_us or self.pace.jitter_us)
 
     def gap_after(self, slot_us: int) -> int:
         """The gap after a slot.

@@ -167,7 +167,7 @@ def _record(
     at_once = (
         choice.plan is not None
         and choice.plan.slot_us <= tx.now_us
-        and begins_at_once(tx, choice.mailbox, choice.demand)
+        and begins_at_once(tx, choice.mailbox)
     )
     message = Message(
         id=id_,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 from mailplaned.domain.bindings import Demand
@@ -129,7 +129,7 @@ def _best(
     held: Choice | None = None
     for tier in found.tiers:
         for mailbox in tier:
-            demand = replace(asked, mailbox=mailbox.address)
+            demand = asked._replace(mailbox=mailbox.address)
             pauses = tx.memory.active_pauses(mailbox, found.path)
             choice = Choice(
                 workspace=workspace,
@@ -142,7 +142,7 @@ def _best(
             )
             if pauses:
                 held = held or choice
-            elif best is None or _rank(choice, tx.now_us) < _rank(best, tx.now_us):
+            elif best is None or _rank(choice) < _rank(best):
                 best = choice
         if best is not None and best.plan is not None and best.plan.slot_us <= earliest_us:
             break
@@ -151,11 +151,10 @@ def _best(
     return chosen
 
 
-def _rank(choice: Choice, now_us: int) -> tuple[int, int]:
+def _rank(choice: Choice) -> tuple[int, int]:
     """Earlier is better; among equals, more room."""
     assert choice.plan is not None
-    binding = choice.plan.binding
-    return choice.plan.slot_us, -(binding.slack(now_us) if binding else NEVER_US)
+    return choice.plan.slot_us, -choice.plan.room
 
 
 def _allowed(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from mailplaned.domain.bindings import Demand
 from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.policy import Mailbox
 from mailplaned.domain.records import Claim, Message, Recipient
@@ -43,17 +42,13 @@ def claim(tx: Transaction, mailboxes: Iterable[str]) -> None:
         _come_back(tx, mailbox)
 
 
-def begins_at_once(tx: Transaction, mailbox: Mailbox, demand: Demand) -> bool:
-    """Whether a message that is only now coming in may begin in this very transaction.
+def begins_at_once(tx: Transaction, mailbox: Mailbox) -> bool:
+    """Whether a message whose slot is now, and only now comes in, may begin in this transaction.
 
     Only where nothing that is due waits before it.
     """
     planned = tx.memory.governor.mailbox_track(mailbox.address).planned
-    return (
-        not (planned and planned[0] <= tx.now_us)
-        and _room(tx, mailbox) > 0
-        and tx.memory.governor.refusal(demand, tx.now_us) is None
-    )
+    return not (planned and planned[0] <= tx.now_us) and _room(tx, mailbox) > 0
 
 
 def begin(
@@ -138,7 +133,7 @@ def _begin(tx: Transaction, mailbox: Mailbox, message: Message) -> None:
         end(tx, message, State.SUPPRESSED, reason="every recipient is suppressed")
         return
     count, domains = demand_of([r.address for r in left])
-    demand = replace(message.demand, recipients=count, domains=domains)
+    demand = message.demand._replace(recipients=count, domains=domains)
     refusal = memory.governor.refusal(demand, tx.now_us)
     memory.forget(message)
     if refusal is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from mailplaned.domain.caps import NEVER_US
@@ -134,7 +133,7 @@ def place(
         memory.hold(moved)
         return moved
     recipients, domains = demand or (message.recipients, message.domains)
-    asked = replace(message.demand, recipients=recipients, domains=domains)
+    asked = message.demand._replace(recipients=recipients, domains=domains)
     slot_us = memory.governor.plan(asked, earliest_us, tx.now_us).slot_us
     if slot_us >= NEVER_US:
         moved = tx.move(message, State.HELD, reason="no cap will ever have room", demand=demand)
