@@ -403,6 +403,13 @@ def test_control_characters_are_not_repeated(tmp_path: Path) -> None:
     text = MINIMAL.replace('"relay"\np', '"re\\u001b]0;\\u202elay"\np')
     (problem, *_) = read(book(tmp_path, beta=text)).problems
     assert problem.isprintable()
+    tail = '[[path]]\nname = "p"\ntiers = [["zoe.zoe@there.example"]]\n'
+    other = '[[mailbox]]\naddress = "zoe\\u001bzoe@there.example"\naccount = "relay"\n'
+    for problem in read(book(tmp_path, beta=MINIMAL + other + tail)).problems:
+        assert problem.isprintable()
+    member = '[[member]]\nname = "a"\nrole = "owner"\nunix_user = "a\\u001b[2J\\n"\n'
+    (notice,) = policy_of(book(tmp_path / "other", mailplane=member)).notices
+    assert notice.isprintable()
 
 
 _values = st.recursive(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mailplaned.book.schema import DaemonFile, MemberTable
-from mailplaned.book.source import Key, Source, nearest
+from mailplaned.book.source import Key, Source, nearest, shown
 from mailplaned.book.words import duration_us, host_and_port, is_loopback
 from mailplaned.domain.policy import Member, Settings
 
@@ -75,7 +75,7 @@ def notices(source: Source, file: DaemonFile, absent: list[str]) -> list[str]:
     idle = [f"[{name}]" for name in ("submission", "edge", "dns") if source.raw.get(name)]
     said = [f"{source.name}: {part} is read but not acted on by this version" for part in idle]
     said += [
-        f'{source.name}: [[member]] unix_user "{user}" is no user of this host; left out'
+        f"{source.name}: [[member]] unix_user {shown(user)} is no user of this host; left out"
         for user in absent
     ]
     if not is_loopback(file.shim.listen.rpartition(":")[0]):

@@ -94,8 +94,8 @@ class Source:
             raise TooManyProblems
         line = self._line(key, value)
         where = f"{self.name}: line {line}" if line else self.name
-        shown = "" if value is NOTHING else f", {_shown(value)}"
-        self.problems.append(f"{where}: {self._spoken(key)}: {wrong}{shown}; {advice}")
+        found = "" if value is NOTHING else f", {shown(value)}"
+        self.problems.append(f"{where}: {self._spoken(key)}: {wrong}{found}; {advice}")
 
     def has(self, key: Key) -> bool:
         """Whether the file gives a value at `key`, a faulty one included."""
@@ -130,11 +130,11 @@ class Source:
             node = _step(node, part)
             if isinstance(part, str):
                 plain = re.fullmatch(r"[A-Za-z0-9_-]+", part)
-                said += ("." if said else "") + (_cut(part) if plain else _shown(part))
+                said += ("." if said else "") + (_cut(part) if plain else shown(part))
                 continue
             name = (node.get("name"), node.get("address")) if isinstance(node, dict) else ()
             known = [text for text in name[::-1] if isinstance(text, str)]
-            said += f"[{_shown(known[0])[1:-1] if known else part}]"
+            said += f"[{shown(known[0])[1:-1] if known else part}]"
         return said or "file"
 
     def _line(self, key: Key, value: object) -> int | None:
@@ -210,7 +210,7 @@ def parse(name: str, content: bytes) -> Source | str:
         match = _SYNTAX_LINE.search(said)
         where = f"line {match[1]}" if match else f"line {text.count(chr(10)) + 1}"
         wrong = said[: match.start()] if match else said
-        return f"{name}: {where}: file: not TOML, {_shown(wrong)[1:-1]}; mend the syntax"
+        return f"{name}: {where}: file: not TOML, {shown(wrong)[1:-1]}; mend the syntax"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
@@ -218,13 +218,15 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     known = sorted(valid)
     match = difflib.get_close_matches(name[:100], known, n=1)
     if match:
-        return f'did you mean "{match[0]}"?'
+        return f"did you mean {shown(match[0])}?"
     if not known:
         return "there is none to refer to yet"
-    return "use one of " + ", ".join(known) if len(known) <= 12 else "see the reference"
+    if len(known) > 12:
+        return "see the reference"
+    return "use one of " + ", ".join(shown(name)[1:-1] for name in known)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A value on one line, without control characters, cut to a readable length."""
     if isinstance(value, str):
         return _cut('"' + repr(value[:_SHOWN_CHARS])[1:-1] + '"')
