@@ -302,6 +302,14 @@ def test_what_one_workspace_has_no_other_may_have(
     assert any(expected in problem for problem in problems), problems
 
 
+@pytest.mark.parametrize(
+    "name", ["a\\nBcc: x@y.example", "=?utf-8?q?=0ABcc:?=", "\\u001b", "x" * 256]
+)
+def test_a_mailbox_name_has_to_fit_its_from_header(tmp_path: Path, name: str) -> None:
+    (problem,) = read(book(tmp_path, beta=f'{MINIMAL}name = "{name}"\n')).problems
+    assert "mailbox[kim@beta.example].name: can't stand in From, since it" in problem
+
+
 def test_a_domain_that_is_not_declared_is_added_without_caps(tmp_path: Path) -> None:
     text = MINIMAL.replace("kim@beta.example", "Kim@BETA.example")
     beta = policy_of(book(tmp_path, beta=text)).workspaces["beta"]

@@ -6,9 +6,10 @@ from mailplaned.book.parts import caps, one_each
 from mailplaned.book.schema import MailboxTable, PaceTable, RampTable, WorkspaceFile
 from mailplaned.book.source import Key, Source, nearest
 from mailplaned.book.words import canonical, duration_us, fault_of
+from mailplaned.domain.header_values import value_fault
 from mailplaned.domain.policy import Cap, Mailbox, Pace, Ramp
 from mailplaned.domain.windows import DAY_US, MINUTE_US, Per
-from mailplaned.services.addresses import domain_of
+from mailplaned.services.addresses import DISPLAY_CHARACTERS, domain_of
 
 
 def mailboxes(source: Source, file: WorkspaceFile, workloads: set[str]) -> list[Mailbox]:
@@ -26,6 +27,10 @@ def mailboxes(source: Source, file: WorkspaceFile, workloads: set[str]) -> list[
         if table.account not in accounts:
             advice = nearest(table.account, accounts)
             source.problem((*key, "account"), "unknown account", advice, table.account)
+        fault = value_fault(table.name, limit=DISPLAY_CHARACTERS)
+        if fault is not None:
+            wrong = f"can't stand in From, since it {fault}"
+            source.problem((*key, "name"), wrong, "write a plain name", table.name)
         own = caps(source, (*key, "caps"), table.caps)
         ramp = _ramp(source, (*key, "ramp"), table.ramp) if table.ramp else None
         _check_shares(source, key, table, own, workloads)
