@@ -28,7 +28,7 @@ from tests.fakes.smtp_kit import (
     envelope,
     secrets,
 )
-from tests.fakes.smtp_raw import Line, RawServer, Script, raw_server, stall
+from tests.fakes.smtp_raw import Line, RawServer, Script, may_forget, raw_server, stall
 
 MSG, LATER = Outcome.REJECTED_MESSAGE, Outcome.TRANSIENT
 UNKNOWN, TAKEN = Outcome.UNKNOWN, Outcome.ACCEPTED
@@ -260,6 +260,36 @@ async def test_a_reply_to_the_dot_that_can_be_read_in_two_ways_is_unknown(
     async with raw_server(script) as raw:
         report = await transport.send(envelope(account(raw.port)))
         assert (report.outcome, report.stage, report.reply.code) == (UNKNOWN, Stage.DOT, 0)
+
+
+def test_a_connection_that_the_other_side_has_forgotten_is_given_up_long_before_the_time_out() -> (
+    None
+):
+    if not may_forget():
+        pytest.skip("CAP_NET_ADMIN is missing")
+    patient = replace(QUICK, greeting=600, terminator=600, silence=1)
+
+    async def forget_at_once(line: Line) -> None:
+        line.forget()
+
+    async def forget_the_message(line: Line) -> None:
+        await line.dialogue(*TO_DATA)
+        await line.hear_body()
+        line.forget()
+
+    async def send(script: Script) -> tuple[Outcome, Stage]:
+        transport = SmtpTransport(secrets(), JumpClock(), timeouts=patient)
+        async with asyncio.timeout(30), raw_server(script) as raw:
+            report = await transport.send(envelope(account(raw.port)))
+        assert "connection lost" in report.reply.text
+        return report.outcome, report.stage
+
+    async def both() -> None:
+        early, late = await asyncio.gather(send(forget_at_once), send(forget_the_message))
+        assert early == (LATER, Stage.GREETING)
+        assert late == (UNKNOWN, Stage.DOT)
+
+    uvloop.run(both())
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 TERMINATOR = b"\r\n.\r\n"
+TCP_REPAIR = 19
+"""linux/tcp.h: a socket that is closed in this mode sends neither FIN nor RST."""
 
 
 class Line:
@@ -59,6 +61,12 @@ class Line:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
+    def forget(self) -> None:
+        """Know nothing of the connection any more, without a word; see `may_forget`."""
+        sock: Any = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+        self.writer.transport.abort()
+
 
 class RawServer:
     """Where it listens and whom it has talked to."""
@@ -102,6 +110,16 @@ async def raw_server(script: Script) -> AsyncIterator[RawServer]:
         if tasks:
             await asyncio.wait(tasks)
         await server.wait_closed()
+
+
+def may_forget() -> bool:
+    """Whether this process may have a connection forgotten (CAP_NET_ADMIN)."""
+    with socket.socket() as sock:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+        except PermissionError:
+            return False
+    return True
 
 
 async def stall(line: Line) -> None:

@@ -35,7 +35,8 @@ class Timeouts:
     """How long each stage may take, in seconds (RFC 5321 §4.5.3.2; connect, TLS, AUTH: ours).
 
     `terminator` is long on purpose: giving up early there makes an unknown of a message that the
-    server is still filtering. `slot` is the wait for a free connection of the mailbox.
+    server is still filtering. `slot` is the wait for a free connection of the mailbox. `silence`
+    ends nothing: after it the other side is asked whether it still knows the connection.
     """
 
     slot: float = 60.0
@@ -47,6 +48,7 @@ class Timeouts:
     data: float = 120.0
     block: float = 180.0
     terminator: float = 600.0
+    silence: float = 60.0
 
 
 class Ended(Exception):
@@ -203,6 +205,7 @@ async def _connect(
                 ssl=context() if implicit else None,
                 server_hostname=account.host if implicit else None,
             )
+        wire.probe_silence(timeouts.silence)
     except TimeoutError as error:
         text = f"{account.host} did not take the connection in {timeouts.connect:g} s"
         raise Ended(Stage.CONNECT, Reply(text=text)) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from typing import cast
 
 from aiosmtplib.errors import SMTPResponseException, SMTPServerDisconnected
@@ -26,6 +27,9 @@ CHUNK_BYTES = 64 * 1024
 
 FAREWELL_S = 2.0
 """How long a server may take to answer QUIT before its connection is cut."""
+
+PROBES = 8
+"""How many questions whether the other side is still there may stay unanswered (tcp(7))."""
 
 
 class Wire(SMTPProtocol):
@@ -81,6 +85,20 @@ class Wire(SMTPProtocol):
             self._leaving.cancel()
         if not self.gone.done():
             self.gone.set_result(None)
+
+    def probe_silence(self, after_s: float) -> None:
+        """Have the kernel ask, when that long nothing was heard, whether the peer is still there.
+
+        A peer that has forgotten the connection (its end of the handshake was lost, it was
+        restarted, a firewall dropped its state) says nothing until it is asked.
+        """
+        if self.transport is None:
+            return  # lost already, as the next read will tell
+        sock = self.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, round(after_s)))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, round(after_s / 4)))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
 
     async def write_body(self, body: bytes, timeout_s: float) -> None:
         """Write a dot-stuffed body without its terminator; return when the kernel has taken it all.
