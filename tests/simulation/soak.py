@@ -1,6 +1,6 @@
 """`make soak`: seed after seed until it is stopped, or for some hours; the failing ones are kept.
 
-Exit 1: a seed failed. An interrupt ends it with the tally, as the hours do.
+Exit 1: a seed failed. An interrupt ends it with the tally, as do the hours and many failures.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import traceback
 from dataclasses import dataclass
 
 from tests.simulation.run import run
+
+FAILURES = 20
+"""No more can be told apart from one fault that fails all."""
 
 DAYS = (1, 1, 2, 3, 8)
 """Stormy days of a seed. The longest outlives a week's window."""
@@ -62,11 +65,11 @@ def soak(first: int, hours: float, jobs: int) -> int:
                 seeds, sends = seeds + 1, sends + one.sends
                 failed += [one] if one.problems else []
                 _tell(one)
-                if time.monotonic() < until:
+                if time.monotonic() < until and len(failed) < FAILURES:
                     begin(first + seeds + under_way)
                     under_way += 1
         except KeyboardInterrupt:
-            pass
+            _ignore_interrupts()
     print(f"{seeds} seeds from {first} on, {sends} simulated sends, {len(failed)} failed")
     for one in failed:
         print(f"again: python -m tests.simulation --seed {one.seed} --days {one.days}")
