@@ -12,6 +12,7 @@ from mailplaned.domain.windows import (
     HOUR_US,
     MINUTE_US,
     WEEK_US,
+    Kind,
     Per,
     calendar_window,
     to_datetime,
@@ -29,61 +30,6 @@ times = st.integers(FIRST_US, LAST_US)
 def us(text: str, zone: str = "UTC", fold: int = 0) -> int:
     local = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
     return to_us(local.astimezone(UTC))
-
-
-@settings(max_examples=600, deadline=None)
-@given(at_us=times, per=st.sampled_from(Per), zone=zones)
-@example(us("2026-04-04T15:10"), Per.HOUR, ZoneInfo("Australia/Lord_Howe"))
-@example(us("2026-10-03T15:40"), Per.HOUR, ZoneInfo("Australia/Lord_Howe"))
-@example(us("2011-12-30T09:59"), Per.DAY, ZoneInfo("Pacific/Apia"))
-@example(us("2006-10-29T03:10"), Per.DAY, ZoneInfo("America/St_Johns"))
-def test_calendar_windows_partition_time(at_us: int, per: Per, zone: ZoneInfo) -> None:
-    start, end = calendar_window(at_us, per, zone)
-    assert start <= at_us < end
-    assert calendar_window(start, per, zone) == (start, end)
-    assert calendar_window(end - 1, per, zone) == (start, end)
-    assert calendar_window(end, per, zone)[0] == end
-    assert calendar_window(start - 1, per, zone)[1] == start
-
-
-@pytest.mark.parametrize("name", ZONES)
-def test_windows_partition_the_year_around_each_clock_change_of_every_zone(name: str) -> None:
-    zone = ZoneInfo(name)
-    at_us = us("2026-01-01T00:00")
-    year_us = at_us + 366 * DAY_US
-    while at_us < year_us:
-        next_us = at_us + DAY_US
-        before, after = (to_datetime(t, zone).utcoffset() for t in (at_us, next_us))
-        if before != after:
-            for minutes in range(-60, 25 * 60, 10):
-                moment = at_us + minutes * MINUTE_US
-                for per in (Per.HOUR, Per.DAY):
-                    start, end = calendar_window(moment, per, zone)
-                    assert start <= moment < end
-                    assert calendar_window(end, per, zone)[0] == end
-                    assert calendar_window(start - 1, per, zone)[1] == start
-        at_us = next_us
-
-
-@settings(max_examples=200, deadline=None)
-@given(at_us=times, zone=zones)
-def test_a_local_day_begins_with_its_first_moment_and_holds_only_its_date(
-    at_us: int, zone: ZoneInfo
-) -> None:
-    start, end = calendar_window(at_us, Per.DAY, zone)
-    assert 20 * HOUR_US <= end - start <= 28 * HOUR_US or name_of(zone) == "Pacific/Apia"
-    day = to_datetime(start, zone).date()
-    assert to_datetime(start - 1, zone).date() < day or _twice(start, zone)
-    assert to_datetime(end - 1, zone).date() <= to_datetime(end, zone).date()
-
-
-def name_of(zone: ZoneInfo) -> str:
-    return zone.key
-
-
-def _twice(at_us: int, zone: ZoneInfo) -> bool:
-    """Whether the clock was set back across midnight there."""
-    return to_datetime(at_us, zone).utcoffset() != to_datetime(at_us - DAY_US, zone).utcoffset()
 
 
 @pytest.mark.parametrize(
@@ -142,3 +88,66 @@ def test_a_time_survives_the_way_to_a_datetime_and_back(at_us: int) -> None:
 
 def test_the_week_is_seven_days_of_24_hours_when_it_rolls() -> None:
     assert WEEK_US == 7 * 24 * HOUR_US
+
+
+def test_a_time_without_a_zone_is_in_utc() -> None:
+    assert to_datetime(0).tzinfo is UTC
+
+
+def test_windows_are_called_what_the_book_and_the_tables_call_them() -> None:
+    assert [*Per, *Kind] == ["hour", "day", "week", "rolling", "calendar"]
+
+
+@settings(max_examples=600, deadline=None)
+@given(at_us=times, per=st.sampled_from(Per), zone=zones)
+@example(us("2026-04-04T15:10"), Per.HOUR, ZoneInfo("Australia/Lord_Howe"))
+@example(us("2026-10-03T15:40"), Per.HOUR, ZoneInfo("Australia/Lord_Howe"))
+@example(us("2011-12-30T09:59"), Per.DAY, ZoneInfo("Pacific/Apia"))
+@example(us("2006-10-29T03:10"), Per.DAY, ZoneInfo("America/St_Johns"))
+def test_calendar_windows_partition_time(at_us: int, per: Per, zone: ZoneInfo) -> None:
+    start, end = calendar_window(at_us, per, zone)
+    assert start <= at_us < end
+    assert calendar_window(start, per, zone) == (start, end)
+    assert calendar_window(end - 1, per, zone) == (start, end)
+    assert calendar_window(end, per, zone)[0] == end
+    assert calendar_window(start - 1, per, zone)[1] == start
+
+
+@pytest.mark.parametrize("name", ZONES)
+def test_windows_partition_the_year_around_each_clock_change_of_every_zone(name: str) -> None:
+    zone = ZoneInfo(name)
+    at_us = us("2026-01-01T00:00")
+    year_us = at_us + 366 * DAY_US
+    while at_us < year_us:
+        next_us = at_us + DAY_US
+        before, after = (to_datetime(t, zone).utcoffset() for t in (at_us, next_us))
+        if before != after:
+            for minutes in range(-60, 25 * 60, 10):
+                moment = at_us + minutes * MINUTE_US
+                for per in (Per.HOUR, Per.DAY):
+                    start, end = calendar_window(moment, per, zone)
+                    assert start <= moment < end
+                    assert calendar_window(end, per, zone)[0] == end
+                    assert calendar_window(start - 1, per, zone)[1] == start
+        at_us = next_us
+
+
+@settings(max_examples=200, deadline=None)
+@given(at_us=times, zone=zones)
+def test_a_local_day_begins_with_its_first_moment_and_holds_only_its_date(
+    at_us: int, zone: ZoneInfo
+) -> None:
+    start, end = calendar_window(at_us, Per.DAY, zone)
+    assert 20 * HOUR_US <= end - start <= 28 * HOUR_US or name_of(zone) == "Pacific/Apia"
+    day = to_datetime(start, zone).date()
+    assert to_datetime(start - 1, zone).date() < day or _twice(start, zone)
+    assert to_datetime(end - 1, zone).date() <= to_datetime(end, zone).date()
+
+
+def name_of(zone: ZoneInfo) -> str:
+    return zone.key
+
+
+def _twice(at_us: int, zone: ZoneInfo) -> bool:
+    """Whether the clock was set back across midnight there."""
+    return to_datetime(at_us, zone).utcoffset() != to_datetime(at_us - DAY_US, zone).utcoffset()

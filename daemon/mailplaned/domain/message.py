@@ -107,11 +107,7 @@ def settle(
     jitter: float,
 ) -> Settlement:
     """What follows from a report. `tries` counts this one; `jitter` is in [0, 1)."""
-    again = (
-        report.outcome is Outcome.UNKNOWN
-        and delivery is Delivery.AT_LEAST_ONCE
-        and tries < AT_LEAST_ONCE_TRIES
-    )
+    again = delivery is Delivery.AT_LEAST_ONCE and tries < AT_LEAST_ONCE_TRIES
     states = []
     for recipient in report.recipients:
         state = _OF_OUTCOME[recipient.outcome]
@@ -174,7 +170,8 @@ def _wait_us(report: Report, tries: int, retry_us: Sequence[int], jitter: float)
     if report.outcome in {Outcome.BLOCKED_SENDER, Outcome.QUOTA}:
         return 0  # the pause decides when
     base = retry_us[min(tries, len(retry_us)) - 1]
-    return max(int(base * (0.8 + 0.4 * jitter)), report.retry_after_us or 0)
+    wait_us = int(base * (0.8 + 0.4 * jitter))
+    return max(wait_us, report.retry_after_us or wait_us)
 
 
 def _one_line(code: int, text: str) -> str:

@@ -70,8 +70,8 @@ def _hour(at_us: int, offset_us: int, zone: ZoneInfo) -> tuple[int, int]:
     end = start + HOUR_US
     if _offset_us(start, zone) != offset_us:
         start = _change(start, at_us, zone)
-    if _offset_us(end - 1, zone) != offset_us:
-        end = _change(at_us, end - 1, zone)
+    if _offset_us(end, zone) != offset_us:
+        end = _change(at_us, end, zone)
     return start, end
 
 
@@ -88,8 +88,7 @@ def _change(before_us: int, after_us: int, zone: ZoneInfo) -> int:
 
 
 def _offset_us(at_us: int, zone: ZoneInfo) -> int:
-    offset = to_datetime(at_us, zone).utcoffset() or timedelta()
-    return offset // timedelta(microseconds=1)
+    return to_us(to_datetime(at_us, zone).replace(tzinfo=UTC)) - at_us
 
 
 def _midnight(day: date, zone: ZoneInfo) -> int:
