@@ -52,7 +52,7 @@ HEALTH = {
     "status": "ok", "version": "0.1.0", "now": NOW, "pid": 1, "findings": [EVIL],
     "book": {"hash": "abc", "applied_at": NOW, "notices": ["n"], "problems": ["p"]},
 }  # fmt: skip
-EVENTS = [
+EVENTS: list[dict[str, Any]] = [
     {
         "cursor": cursor, "seq": cursor, "at": NOW, "workspace": "acme", "kind": "accepted",
         "mailbox": "ana@acme.example", "message": f"msg_{cursor}", "recipient": None,
@@ -101,8 +101,8 @@ REPLIES: dict[str, Any] = {
     "POST /v1/preflight": ANSWER | {"id": None},
     "GET /v1/audit": page(AUDIT),
     "GET /v1/tokens": page(
-        {"id": "tok_1", "name": "seq", "workspace": "acme", "created_at": NOW,
-         "last_used_at": None}
+        {"id": "tok_1", "name": "seq", "workspace": "acme", "workloads": None, "mailboxes": None,
+         "actions": ["submit"], "created_at": NOW, "expires_at": None, "last_used_at": None}
     ),
     "POST /v1/tokens": {"id": "tok_1", "name": "seq", "workspace": "acme", "token": "mp_x"},
     "DELETE /v1/tokens/tok_1": {},
@@ -121,6 +121,7 @@ class Daemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def __init__(self, path: str) -> None:
         self.replies = dict(REPLIES)
+        self.events = EVENTS
         self.asked: list[tuple[str, Any]] = []
         super().__init__(path, Handler)
 
@@ -144,8 +145,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         if path == "/v1/events":
             after = int((re.search(r"after=(\d+)", query) or [0, 0])[1])
-            rows = [row for row in EVENTS if row["cursor"] > after][:10]  # type: ignore[operator]
-            last = rows[-1]["cursor"] if rows and rows[-1] is not EVENTS[-1] else None
+            rows = [row for row in self.server.events if row["cursor"] > after][:10]
+            last = rows[-1]["cursor"] if rows and rows[-1] is not self.server.events[-1] else None
             self._send(200, {"items": rows, "next": last and str(last)})
             return
         reply = self.server.replies.get(f"{self.command} {path}", problem("not-found", "no such"))

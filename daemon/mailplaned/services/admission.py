@@ -60,7 +60,7 @@ def _decide(tx: Transaction, caller: Caller, submission: Submission) -> Choice |
     workspace = _identify(tx, caller, submission)
     if isinstance(workspace, Refused):
         return workspace
-    return _replay(tx, workspace.name, submission) or choose(tx, workspace, submission)
+    return _replay(tx, workspace.name, submission) or choose(tx, workspace, caller, submission)
 
 
 # --- identify ------------------------------------------------------------------------------------
@@ -71,8 +71,8 @@ def _identify(tx: Transaction, caller: Caller, submission: Submission) -> Worksp
     policy = tx.memory.policy
     name = submission.workspace
     asked = submission.mailbox or submission.composed.sender
-    if name is None and caller.workspaces is not None and len(caller.workspaces) == 1:
-        (name,) = caller.workspaces
+    if name is None:
+        name = caller.only
     if name is None and asked is not None:
         found = policy.mailbox(asked)
         name = found.workspace if found is not None and caller.sees(found.workspace) else None
@@ -88,6 +88,13 @@ def _identify(tx: Transaction, caller: Caller, submission: Submission) -> Worksp
     if not caller.may(Action.SUBMIT, name):
         return Refused(
             code="not-permitted", detail=f"{caller.name} ({caller.role}) may not submit to {name}"
+        )
+    workloads = caller.scope.workloads
+    if workloads is not None and submission.workload not in workloads:
+        return Refused(
+            code="not-permitted",
+            detail=f"{caller.name} may not send {submission.workload} mail, "
+            f"only {', '.join(sorted(workloads))}",
         )
     return workspace
 

@@ -11,6 +11,7 @@ from mailplaned.domain.governor import Plan
 from mailplaned.domain.message import RecipientState
 from mailplaned.domain.policy import Mailbox, OnCap, Workspace
 from mailplaned.domain.records import Pause, Recipient, RecipientKind
+from mailplaned.domain.roles import Caller
 from mailplaned.domain.routing import NoRoute, Route, route
 from mailplaned.domain.windows import DAY_US, SECOND_US
 from mailplaned.ports import Transaction
@@ -37,7 +38,9 @@ class Choice:
     expires_us: int
 
 
-def choose(tx: Transaction, workspace: Workspace, submission: Submission) -> Choice | Refused:
+def choose(
+    tx: Transaction, workspace: Workspace, caller: Caller, submission: Submission
+) -> Choice | Refused:
     """Suppression, then the route, then the governor."""
     times = _times(tx, workspace, submission)
     if isinstance(times, Refused):
@@ -57,7 +60,7 @@ def choose(tx: Transaction, workspace: Workspace, submission: Submission) -> Cho
             code="store-full",
             detail=f"{tx.memory.waiting} messages wait already; the book allows no more",
         )
-    found = _route(workspace, submission)
+    found = _route(workspace, caller, submission)
     if isinstance(found, Refused):
         return found
     count, domains = demand_of(addresses)
@@ -92,7 +95,7 @@ def _times(
     return max(earliest_us, tx.now_us), expires_us
 
 
-def _route(workspace: Workspace, submission: Submission) -> Route | Refused:
+def _route(workspace: Workspace, caller: Caller, submission: Submission) -> Route | Refused:
     mailbox = submission.mailbox
     if mailbox is None and submission.path is None:
         sender = submission.composed.sender
@@ -102,8 +105,18 @@ def _route(workspace: Workspace, submission: Submission) -> Route | Refused:
     found = route(workspace, workload=submission.workload, mailbox=mailbox, path=submission.path)
     if isinstance(found, NoRoute):
         return Refused(code=found.code, field=found.field, detail=found.detail, mailbox=mailbox)
+    tiers = found.tiers
+    if caller.scope.mailboxes is not None:
+        tiers = tuple(tuple(m for m in tier if caller.covers(m.address)) for tier in tiers)
+        if not any(tiers):
+            return Refused(
+                code="not-permitted",
+                mailbox=mailbox,
+                detail=f"{caller.name} may send from {', '.join(sorted(caller.scope.mailboxes))} "
+                "only",
+            )
     able = tuple(
-        tuple(m for m in tier if workspace.accounts[m.account].supported) for tier in found.tiers
+        tuple(m for m in tier if workspace.accounts[m.account].supported) for tier in tiers
     )
     if not any(able):
         account = workspace.accounts[found.tiers[0][0].account]
