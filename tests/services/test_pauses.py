@@ -199,6 +199,25 @@ def test_a_lowered_cap_moves_what_waits_and_a_lost_mailbox_holds_it(
     assert State.HELD not in {message.state for message in messages(tx)}
 
 
+def test_a_queued_message_that_moves_to_another_day_is_scheduled_and_back_again(
+    database: sqlite3.Connection,
+) -> None:
+    two, one = Cap(limit=2, per=Per.DAY), Cap(limit=1, per=Per.DAY)
+    tx = desk(database, small_book(two))
+    put_in(tx)
+    put_in(tx)
+    tx.flush()
+    assert [message.state for message in messages(tx)] == [State.QUEUED, State.QUEUED]
+    adopt(tx, small_book(one))
+    replan_all(tx)
+    tx.flush()
+    assert [message.state for message in messages(tx)] == [State.QUEUED, State.SCHEDULED]
+    adopt(tx, small_book(two))
+    replan_all(tx)
+    tx.flush()
+    assert [message.state for message in messages(tx)] == [State.QUEUED, State.QUEUED]
+
+
 def test_what_was_on_the_wire_when_the_daemon_died_is_unknown_and_charged(
     database: sqlite3.Connection,
 ) -> None:

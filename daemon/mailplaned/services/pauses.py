@@ -195,8 +195,6 @@ def _place_again(tx: Transaction, message: Message, cause: str) -> None:
     earliest_us = max(tx.now_us, message.not_before_us or 0)
     if message.state is State.DEFERRED and message.slot_us is not None:
         earliest_us = max(earliest_us, message.slot_us)  # a retry is not early because of a resume
-    if message.tries == 0 and message.state is State.QUEUED:
-        state = State.QUEUED
     moved = place(tx, message, state, earliest_us=earliest_us, reason=None)
     was_us, is_us = message.slot_us, moved.slot_us
     if was_us != is_us and (

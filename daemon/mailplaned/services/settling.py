@@ -124,7 +124,8 @@ def place(
 ) -> Message:
     """Give a message that is in no ledger its next slot; it expires where none comes in time.
 
-    `state` is what it becomes if it waits. Where no window will ever have room it is held.
+    `state` is what it becomes if it waits; a scheduled one whose slot is now is queued. Where no
+    window will ever have room it is held.
     """
     memory = tx.memory
     stopped = no_way_out(memory, message)
@@ -141,6 +142,8 @@ def place(
     elif slot_us >= message.expires_us:
         moved = end(tx, message, State.EXPIRED, reason=reason or "no slot before its end of life")
     else:
+        if state is State.SCHEDULED and slot_us <= tx.now_us:
+            state = State.QUEUED
         moved = tx.move(message, state, slot_us=slot_us, reason=reason, demand=demand)
         memory.wait(moved)
         tx.effects.wake(message.mailbox, max(0, slot_us - tx.now_us))
