@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from mailplaned.audit_ports import AuditReader, AuditWriter
-from mailplaned.domain.bindings import Demand
 from mailplaned.domain.governed_time import Anchor
 from mailplaned.domain.ids import Id
+from mailplaned.domain.loading import Charge, Queue
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.outcomes import Outcome, Report
@@ -321,15 +321,12 @@ class Transaction(Reader, AuditWriter, Protocol):
 
     # What memory is rebuilt from.
     def anchor(self) -> Anchor | None: ...
-    def charges(self, since_us: int) -> Iterator[tuple[Demand, str, int | None, bool]]:
-        """What is charged: the demand, the account, when it ended, whether its outcome is unknown.
-
-        Those under way first (they have no end), then those that ended after `since_us`, in order.
-        """
+    def charges(self, since_us: int) -> Iterator[Charge]:
+        """Those under way, then those ended after `since_us`, in order; equal senders are one."""
         ...
 
-    def waiting(self) -> Iterator[tuple[Demand, int]]:
-        """What waits, with its slot, in the order of slots for each mailbox."""
+    def waiting(self) -> Iterator[Queue]:
+        """What waits, in the order of slots for each mailbox, in as many parts as it takes."""
         ...
 
     def held_counts(self) -> dict[str, int]: ...

@@ -197,7 +197,8 @@ def slow_start() -> None:
     start = daemon_main.Core.start
 
     async def patched(self: Any) -> int:
-        for _ in await self.store.write(lambda tx: list(tx.waiting())):
+        waiting = await self.store.write(lambda tx: sum(len(queue.slots) for queue in tx.waiting()))
+        for _ in range(waiting):
             await self.store.write(lambda tx: tx.suppression_count())
         return await start(self)
 

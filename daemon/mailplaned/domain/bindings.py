@@ -98,6 +98,15 @@ class Bindings:
         if account is None or self._account_of.get(demand.mailbox) == account:
             return self.footprint(demand).tracks
         of_workspace, _, _ = account.partition("/")
+        more = self._domain_charges(demand, of_workspace)
+        return (
+            *self.charged_always(demand, account),
+            *((rule.track, count) for rule, count in more),
+        )
+
+    def charged_always(self, demand: Demand, account: str) -> list[tuple[Track, int]]:
+        """Of those ledgers the ones that are charged whatever the recipients' domains are."""
+        of_workspace, _, _ = account.partition("/")
         scopes = [
             f"domain:{demand.mailbox.rpartition('@')[2]}",
             f"account:{account}",
@@ -107,14 +116,35 @@ class Bindings:
             own = f"mailbox:{demand.mailbox}"
             scopes += [own, f"share:{demand.mailbox}/{demand.workload}"]
         units = {Counts.MESSAGES: 1, Counts.RECIPIENTS: demand.recipients}
-        found = [
+        return [
             (track, units[counts])
             for scope in scopes
             for counts in Counts
             if (track := self.tracks.get((scope, counts))) is not None
         ]
-        more = self._domain_charges(demand, of_workspace)
-        return (*found, *((rule.track, count) for rule, count in more))
+
+    def limits_domains(self, of_workspace: str, workload: str) -> bool:
+        """Whether a workload has a cap for each recipient domain."""
+        return (of_workspace, workload) in self._domain_caps
+
+    def domain_rule(self, of_workspace: str, workload: str, name: str) -> Rule:
+        """The cap of a recipient domain; the workload has to limit domains."""
+        scope = f"recipient_domain:{of_workspace}/{workload}/{name}"
+        rule = self._domain_rules.get(scope)
+        if rule is None:
+            workspace, cap = self._domain_caps[of_workspace, workload]
+            rule = self._domain_rules[scope] = Rule(
+                scope=scope,
+                cap=cap,
+                track=self.track(scope, cap.counts),
+                zone=workspace.zone,
+                frame=self._frame,
+            )
+        return rule
+
+    def account_of(self, mailbox: str) -> str | None:
+        """The key of the account that a mailbox sends through; None when nobody knows it."""
+        return self._account_of.get(mailbox)
 
     def track(self, scope: str, counts: Counts) -> Track:
         """The ledger of a scope; it is made when there is none."""
@@ -239,24 +269,13 @@ class Bindings:
 
     def _domain_charges(self, demand: Demand, of_workspace: str) -> list[tuple[Rule, int]]:
         """The caps of the recipient domains, if the workload has any, and what each is charged."""
-        limited = self._domain_caps.get((of_workspace, demand.workload))
-        if limited is None:
+        if not self.limits_domains(of_workspace, demand.workload):
             return []
-        workspace, cap = limited
-        more = []
+        found = []
         for name, count in demand.domains:
-            scope = f"recipient_domain:{workspace.name}/{demand.workload}/{name}"
-            rule = self._domain_rules.get(scope)
-            if rule is None:
-                rule = self._domain_rules[scope] = Rule(
-                    scope=scope,
-                    cap=cap,
-                    track=self.track(scope, cap.counts),
-                    zone=workspace.zone,
-                    frame=self._frame,
-                )
-            more.append((rule, count if cap.counts is Counts.RECIPIENTS else 1))
-        return more
+            rule = self.domain_rule(of_workspace, demand.workload, name)
+            found.append((rule, count if rule.cap.counts is Counts.RECIPIENTS else 1))
+        return found
 
 
 def _daily_messages(cap: Cap) -> bool:

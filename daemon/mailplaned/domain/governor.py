@@ -7,7 +7,6 @@ in memory, rebuilt from them at start and checked against them by `differences`.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from mailplaned.domain.bindings import Bindings, Demand, Footprint
 from mailplaned.domain.caps import NEVER_US, Headroom, Rule, Standing
 from mailplaned.domain.governed_time import Frame
 from mailplaned.domain.ledger import Track
+from mailplaned.domain.loading import Charge, Queue, load_charges, load_waiting
 from mailplaned.domain.policy import Counts, Policy
 from mailplaned.domain.windows import DAY_US
 
@@ -151,60 +151,13 @@ class Governor:
 
     # --- loading ----------------------------------------------------------------------------------
 
-    def load_charges(
-        self,
-        charges: Iterable[tuple[Demand, str, int | None, bool]],
-        last_us: dict[str, int],
-    ) -> int:
-        """Fill empty ledgers with what is charged, in the order of its end; how much is under way.
+    def load_charges(self, charges: Iterable[Charge]) -> tuple[int, dict[str, int]]:
+        """See `loading.load_charges`."""
+        return load_charges(self._bindings, charges)
 
-        A charge is a demand, the account it went to, its end, whether its outcome is unknown.
-        `last_us` is told when the last attempt of each mailbox ended.
-        """
-        under_way = 0
-        known: dict[tuple[int, str], tuple[tuple[Track, int], ...]] = {}
-        for demand, account, ended_us, unknown in charges:
-            under_way += ended_us is None
-            key = (id(demand), account)
-            tracks = known.get(key)
-            if tracks is None:
-                tracks = known[key] = self._bindings.charged(demand, account)
-            for track, units in tracks:
-                if ended_us is None:
-                    track.open += units
-                elif units == 1 and not unknown:
-                    track.ended.append(ended_us)
-                else:
-                    track.open += units
-                    track.spend(ended_us, units, unknown=unknown)
-            if ended_us is not None and self.knows(demand.mailbox):
-                last_us[demand.mailbox] = ended_us
-        for mailbox, ended_us in last_us.items():
-            self._bindings.spacings[mailbox].last_us = ended_us
-        return under_way
-
-    def load_waiting(self, waiting: Iterable[tuple[Demand, int]]) -> tuple[int, set[str]]:
-        """Fill empty ledgers with what waits: how many, and for which mailboxes nobody knows."""
-        count, orphans = 0, set()
-        known: dict[int, tuple[tuple[Track, int], ...]] = {}
-        filled: dict[int, Track] = {}
-        for demand, slot_us in waiting:
-            count += 1
-            tracks = known.get(id(demand))
-            if tracks is None:
-                tracks = ()
-                if self.knows(demand.mailbox):
-                    tracks = self._bindings.footprint(demand).tracks
-                known[id(demand)] = tracks
-                filled.update((id(track), track) for track, _ in tracks)
-                if not tracks:
-                    orphans.add(demand.mailbox)
-            for track, units in tracks:
-                for _ in range(units):
-                    track.planned.append(slot_us)
-        for track in filled.values():
-            track.planned = array("q", sorted(track.planned))
-        return count, orphans
+    def load_waiting(self, queues: Iterable[Queue]) -> tuple[int, set[str]]:
+        """See `loading.load_waiting`."""
+        return load_waiting(self._bindings, queues)
 
     def differences(self, other: Governor, now_us: int) -> list[str]:
         """Where two images of the ledger differ, in words. Units too old to count are left out."""

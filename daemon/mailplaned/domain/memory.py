@@ -11,6 +11,7 @@ from mailplaned.domain.bindings import Demand
 from mailplaned.domain.chain import Chain
 from mailplaned.domain.governed_time import GovernedTime
 from mailplaned.domain.governor import Governor
+from mailplaned.domain.loading import Charge, Queue
 from mailplaned.domain.policy import Mailbox, Policy, Workspace
 from mailplaned.domain.records import Message, Pause, ScopeKind
 from mailplaned.domain.windows import WEEK_US
@@ -96,14 +97,10 @@ class Memory:
             or (kind == "path" and _on_path(workspace, mailbox.address, name))
         ]
 
-    def load(
-        self,
-        charges: Iterable[tuple[Demand, str, int | None, bool]],
-        waiting: Iterable[tuple[Demand, int]],
-    ) -> None:
+    def load(self, charges: Iterable[Charge], queues: Iterable[Queue]) -> None:
         """Fill an empty ledger: what is charged, in the order of its end, and what waits."""
-        self.in_flight = self.governor.load_charges(charges, self.last_sent_us)
-        self.waiting, self.orphans = self.governor.load_waiting(waiting)
+        self.in_flight, self.last_sent_us = self.governor.load_charges(charges)
+        self.waiting, self.orphans = self.governor.load_waiting(queues)
 
     def wait(self, message: Message) -> None:
         """A message waits for its slot."""

@@ -78,25 +78,10 @@ class Scopes:
         return found
 
 
-class Demands:
-    """Demands from their columns; equal ones are one value, for a start reads very many."""
-
-    def __init__(self, scopes: Scopes) -> None:
-        self._scopes = scopes
-        self._known: dict[tuple[int, str, int, str], Demand] = {}
-
-    def get(self, mailbox_id: int, workload: str, recipients: int, domains: str) -> Demand:
-        """The demand of a message or an attempt."""
-        key = (mailbox_id, workload, recipients, domains)
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = Demand(
-                mailbox=self._scopes.name(mailbox_id),
-                workload=workload,
-                recipients=recipients,
-                domains=domains_of(domains),
-            )
-        return found
+def demand(row: Row, scopes: Scopes) -> Demand:
+    """A mailbox, a workload and a number of recipients, without their domains."""
+    mailbox_id, workload, recipients = row
+    return Demand(mailbox=scopes.name(mailbox_id), workload=workload, recipients=recipients)
 
 
 def domains_text(domains: Domains) -> str:

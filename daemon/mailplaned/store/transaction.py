@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
+from typing import Final
 
 import msgspec
 
-from mailplaned.domain.bindings import Demand
 from mailplaned.domain.governed_time import Anchor
 from mailplaned.domain.ids import Id
+from mailplaned.domain.loading import Charge, Queue, Sender
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.outcomes import Outcome, Report
@@ -31,6 +35,11 @@ from mailplaned.store.audit import AuditWriter
 from mailplaned.store.pending import Pending
 from mailplaned.store.reader import SqlReader
 from mailplaned.store.sql import Q
+
+_DOMAINS_KEPT: Final = 10_000
+"""Texts of recipient domains that are remembered while the ledgers are read."""
+
+_ROWS_AT_ONCE: Final = 4096
 
 _as_json = msgspec.json.Encoder().encode
 
@@ -314,18 +323,28 @@ class SqlTransaction(SqlReader, AuditWriter):
         row = self._db.execute(Q["anchor"]).fetchone()
         return Anchor(governed_us=row[0], boot_us=row[1], boot_id=row[2]) if row else None
 
-    def charges(self, since_us: int) -> Iterator[tuple[Demand, str, int | None, bool]]:
-        demands = rows.Demands(self._scopes)
-        for mailbox, account, workload, recipients, domains, ended_us, outcome in self._db.execute(
-            Q["charges"], (since_us,)
-        ):
-            demand = demands.get(mailbox, workload, recipients, domains)
-            yield demand, self._scopes.name(account), ended_us, outcome == Outcome.UNKNOWN
+    def charges(self, since_us: int) -> Iterator[Charge]:
+        domains_of = lru_cache(_DOMAINS_KEPT)(rows.domains_of)
+        senders: dict[rows.Row, Sender] = {}
+        for row in self._db.execute(Q["charges"], (since_us,)):
+            alike = row[:4]
+            sender = senders.get(alike)
+            if sender is None:
+                demand = rows.demand(alike[1:], self._scopes)
+                sender = senders[alike] = Sender(demand, self._scopes.name(alike[0]))
+            yield sender, domains_of(row[4]), row[5], bool(row[6])
 
-    def waiting(self) -> Iterator[tuple[Demand, int]]:
-        demands = rows.Demands(self._scopes)
-        for mailbox, workload, recipients, domains, slot_us in self._db.execute(Q["waiting"]):
-            yield demands.get(mailbox, workload, recipients, domains), slot_us
+    def waiting(self) -> Iterator[Queue]:
+        domains_of = lru_cache(_DOMAINS_KEPT)(rows.domains_of)
+        found = self._db.execute(Q["waiting"])
+        while some := found.fetchmany(_ROWS_AT_ONCE):
+            queues: dict[rows.Row, list[rows.Row]] = defaultdict(list)
+            for row in some:
+                queues[row[:3]].append(row)
+            for alike, queue in queues.items():
+                *_, domains, slots = zip(*queue, strict=True)
+                demand = rows.demand(alike, self._scopes)
+                yield Queue(demand, map(domains_of, domains), array("q", slots))
 
     def held_counts(self) -> dict[str, int]:
         found = self._db.execute(Q["held_counts"])

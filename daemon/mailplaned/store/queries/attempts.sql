@@ -17,9 +17,9 @@ FROM attempts WHERE message_id = ? ORDER BY number;
 
 -- name: charges
 -- Those under way first, then the ended ones by their end, from the index alone.
-SELECT mailbox_id, account_id, workload, recipients, domains, ended_at, outcome
+SELECT account_id, mailbox_id, workload, recipients, domains, ended_at, outcome IS 'unknown'
 FROM attempts WHERE charged = 1 AND ended_at IS NULL
 UNION ALL
-SELECT mailbox_id, account_id, workload, recipients, domains, ended_at, outcome
+SELECT account_id, mailbox_id, workload, recipients, domains, ended_at, outcome IS 'unknown'
 FROM attempts WHERE charged = 1 AND ended_at > ?
 ORDER BY ended_at;
