@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from tests.chaos.host import Host
 from tests.chaos.load import DOMAIN_LIMIT, LIMITS, Load
+from tests.fakes.process_daemon import to
 from tests.fakes.sink_process import Sink
 
-ENDS = frozenset({"accepted", "unknown", "scheduled", "deferred"})
-"""Where a message may be when nothing is due and the sink refuses nothing: ended, or at a cap."""
+ENDS = frozenset({"accepted", "unknown", "scheduled", "deferred", "expired"})
+"""Where a message may be when nothing is due and the sink refuses nothing: ended, or at a cap.
+
+It expires when its life is over, or as soon as no window before that has room for it any more.
+"""
 
 ENOUGH = 5
 """Messages for each case, at least."""
@@ -22,7 +29,8 @@ class Tally:
     """Each of these counts something that must not be."""
 
     lost: int
-    """Acknowledged, and gone or stranded; or said to be accepted, and never taken."""
+    """Acknowledged, and gone or stranded; said to be accepted, and never taken; or expired while
+    there was room."""
     doubled: int
     over: int
     """Messages beyond a cap, at the sink."""
@@ -39,6 +47,7 @@ class Tally:
     acknowledged: int
     taken: int
     unknown: int
+    expired: int
 
     @property
     def wrong(self) -> int:
@@ -63,8 +72,8 @@ class Tally:
         return (
             f"lost {self.lost}, twice {self.doubled}, over a cap {self.over}, untold {self.untold},"
             f" uncharged {self.uncharged}, keys with two {self.changed}; "
-            f"acknowledged {self.acknowledged}, at the sink {self.taken}, unknown {self.unknown}"
-            f"{self.example}"
+            f"acknowledged {self.acknowledged}, at the sink {self.taken}, unknown {self.unknown}, "
+            f"expired {self.expired}{self.example}"
         )
 
     @property
@@ -92,6 +101,7 @@ def tally(
     told = {id_ for id_, state in states.items() if state in {"accepted", "unknown"}}
     acknowledged = set(load.answered.values())
     gone = [id_ for id_ in acknowledged if states.get(id_) not in ENDS]
+    gone += expired_early(host, [shown[id_] for id_ in acknowledged & states.keys()])
     claimed = [id_ for id_, state in states.items() if state == "accepted" and id_ not in times]
     at_sink = Counter(one.sender for one in taken)
     over = sum(max(0, at_sink[box] - limit) for box, limit in limits.items())
@@ -115,7 +125,24 @@ def tally(
         acknowledged=len(acknowledged),
         taken=len(taken),
         unknown=sum(state == "unknown" for state in states.values()),
+        expired=sum(state == "expired" for state in states.values()),
     )
+
+
+def expired_early(host: Host, messages: list[dict[str, Any]]) -> list[str]:
+    """Messages that expired though another with no more time left would get a slot."""
+    expired: dict[str, list[dict[str, Any]]] = {}
+    for message in messages:
+        if message["state"] == "expired":
+            expired.setdefault(message["mailbox"], []).append(message)
+    early = []
+    for mailbox, ended in expired.items():
+        last = max(datetime.fromisoformat(message["expires_at"]) for message in ended)
+        left_s = int(last.timestamp() - time.time())
+        asked = to("kim@there.example", mailbox, expires_in=f"{left_s}s")
+        if left_s > 0 and host.door.post("/v1/preflight", asked).status == 200:
+            early += [message["id"] for message in ended]
+    return early
 
 
 def _story(host: Host, ids: list[str]) -> str:
