@@ -37,17 +37,22 @@ class Demand(NamedTuple):
 
 
 class Footprint(NamedTuple):
-    """What a demand touches: ledgers to charge, and rules to ask, with the units it takes there.
+    """What a demand touches: the ledgers it is charged to, with its units there, and its caps.
 
-    `headrooms` are the same rules by ledger, with the units that have to be left: those it takes,
-    and what other workloads' shares keep from it.
+    The caps are grouped by ledger, each group with that ledger, with the demand's units, and with
+    how many have to be left: those, and what the shares of other workloads keep from it.
     """
 
     tracks: tuple[tuple[Track, int], ...]
-    rules: tuple[tuple[Rule, int], ...]
-    headrooms: tuple[tuple[Headroom, Track, int], ...]
+    headrooms: tuple[tuple[Headroom, Track, int, int], ...]
     spacing: Spacing
     workload: str
+
+    def rules(self) -> Iterator[tuple[Rule, int]]:
+        """Every cap, with the units that the demand takes of it."""
+        for headroom, _, units, _ in self.headrooms:
+            for rule in headroom.rules:
+                yield rule, units
 
 
 class Bindings:
@@ -67,8 +72,7 @@ class Bindings:
         self.spacings: dict[str, Spacing] = {}
         """The pace of each mailbox."""
         self._cache: dict[Demand, Footprint] = {}
-        self._headrooms: dict[tuple[str, Counts, bool], Headroom] = {}
-        """By scope, by what it counts, and by whether shares keep something from others."""
+        self._headrooms: dict[tuple[Rule, ...], Headroom] = {}
         self._seen_us = 0
         self._seen_shift_us = frame.shift_us
         self._workspace_of: dict[str, str] = {}
@@ -247,7 +251,6 @@ class Bindings:
                 tracks[id(track)] = (track, 1)
         return Footprint(
             tracks=tuple(tracks.values()),
-            rules=tuple(rules),
             headrooms=tuple(self._headrooms_of(rules, demand.workload)),
             spacing=self.spacings[demand.mailbox],
             workload=demand.workload,
@@ -255,17 +258,16 @@ class Bindings:
 
     def _headrooms_of(
         self, rules: list[tuple[Rule, int]], workload: str
-    ) -> Iterator[tuple[Headroom, Track, int]]:
-        groups: dict[tuple[str, Counts, bool], list[tuple[Rule, int]]] = defaultdict(list)
+    ) -> Iterator[tuple[Headroom, Track, int, int]]:
+        groups: dict[tuple[Track, int, int], list[Rule]] = defaultdict(list)
         for rule, units in rules:
-            groups[rule.scope, rule.cap.counts, bool(rule.shares)].append((rule, units))
-        for key, group in groups.items():
+            groups[rule.track, units, units + rule.kept_from(workload)].append(rule)
+        for (track, units, needed), group in groups.items():
+            key = tuple(group)
             headroom = self._headrooms.get(key)
             if headroom is None:
-                headroom = Headroom(tuple(rule for rule, _ in group))
-                self._headrooms[key] = headroom
-            rule, units = group[0]
-            yield headroom, rule.track, units + rule.kept_from(workload)
+                headroom = self._headrooms[key] = Headroom(key)
+            yield headroom, track, units, needed
 
     def _domain_charges(self, demand: Demand, of_workspace: str) -> list[tuple[Rule, int]]:
         """The caps of the recipient domains, if the workload has any, and what each is charged."""

@@ -70,7 +70,7 @@ class Governor:
         binding, moved_by_cap, moved = tight, False, True
         while moved and slot_us < NEVER_US:
             moved = False
-            for rule, units in footprint.rules:
+            for rule, units in footprint.rules():
                 at_us = rule.earliest(units, footprint.workload, slot_us, now_us)
                 if at_us > slot_us:
                     slot_us, binding, moved_by_cap, moved = at_us, rule, True, True
@@ -86,7 +86,7 @@ class Governor:
         Only what was spent or is under way counts: the caller's own slot is among the waiting ones.
         """
         footprint = self._bindings.footprint(demand)
-        for rule, units in footprint.rules:
+        for rule, units in footprint.rules():
             if not rule.has_room(units, footprint.workload, now_us):
                 return rule.standing(now_us)
         return None
@@ -193,8 +193,8 @@ def _tightest(footprint: Footprint, now_us: int) -> tuple[Rule | None, int]:
     tightest: Headroom | None = None
     while True:
         least = NEVER_US
-        for headroom, track, units in footprint.headrooms:
-            room = headroom.ceiling - track.taken - units
+        for headroom, track, _, needed in footprint.headrooms:
+            room = headroom.ceiling - track.taken - needed
             if room < least:
                 least, tightest = room, headroom
         if tightest is None:

@@ -44,8 +44,12 @@ class Track:
 
     def plan(self, slot_us: int, units: int) -> None:
         """Let `units` wait for a slot."""
-        for _ in range(units):
-            insort(self.planned, slot_us)
+        planned = self.planned
+        if units == 1 and (not planned or slot_us >= planned[-1]):
+            planned.append(slot_us)
+        else:
+            for _ in range(units):
+                insort(planned, slot_us)
         self.taken += units
 
     def unplan(self, slot_us: int, units: int) -> None:
