@@ -33,6 +33,7 @@ from mailplaned.doors.http.server import Server
 from mailplaned.doors.http.stream import Stream
 from mailplaned.doors.http.times import show_time
 from mailplaned.ports import Clock, Random, Signer, StoreFault, Transaction, Transport
+from mailplaned.runtime import collector
 from mailplaned.runtime.clock import SystemClock, SystemRandom
 from mailplaned.runtime.notify import notify, watchdog_interval_us
 from mailplaned.runtime.place import (
@@ -123,6 +124,7 @@ class Core:
 
 async def run(places: Places) -> int:
     """The whole process, from empty directories to a clean stop. Raises Refused."""
+    collector.rest()
     clock, random = SystemClock(), SystemRandom()
     own_directory(places.state)
     lock = Lock(places.state)
@@ -211,6 +213,7 @@ class _Process:
             self._core.store.on_commit(self._stream.note_commit)
             await self._core.store.write(self._note_start)
             self._context.tokens = await self._core.store.write(self._import_tokens)
+            collector.settle()
             servers = [
                 Server(build(self._context, self._stream, Surface.OPERATOR)),
                 Server(build(self._context, self._stream, Surface.SHIM)),
@@ -279,6 +282,7 @@ class _Process:
                 return
             context.policy = policy
             context.book = _book_view(policy, self._clock, [])
+            collector.settle()
             _log.info("book applied", action="book", hash=policy.hash)
         self._stream.note_book()
 
