@@ -177,13 +177,20 @@ class Bindings:
         self._domains_bound = max(_DOMAINS_KEPT, 2 * len(self._domain_rules))
 
     def _bind(self, workspace: Workspace) -> None:
+        keys = {account.name: account.key for account in workspace.accounts.values()}
+        wide: dict[tuple[str, str], tuple[Rule, ...]] = {}
         for mailbox in workspace.mailboxes.values():
+            around = (mailbox.domain, mailbox.account)
+            if around not in wide:
+                wide[around] = tuple(self._rules_around(*around, workspace))
+            scope = f"mailbox:{mailbox.address}"
+            own = self._rules_of(mailbox, scope, workspace)
             self._workspace_of[mailbox.address] = workspace.name
-            self._account_of[mailbox.address] = workspace.accounts[mailbox.account].key
+            self._account_of[mailbox.address] = keys[mailbox.account]
             self.spacings[mailbox.address] = Spacing(
-                mailbox.pace, self.track(f"mailbox:{mailbox.address}", Counts.MESSAGES)
+                mailbox.pace, self.track(scope, Counts.MESSAGES)
             )
-            self.rules[mailbox.address] = tuple(self._rules_of(mailbox, workspace))
+            self.rules[mailbox.address] = (*own, *wide[around])
             self._shared[mailbox.address] = tuple(
                 (name, self.track(f"share:{mailbox.address}/{name}", Counts.MESSAGES))
                 for name in mailbox.shares
@@ -193,7 +200,7 @@ class Bindings:
                 key = (workspace.name, workload.name)
                 self._domain_caps[key] = (workspace, workload.recipient_domain)
 
-    def _rules_of(self, mailbox: Mailbox, workspace: Workspace) -> Iterator[Rule]:
+    def _rules_of(self, mailbox: Mailbox, scope: str, workspace: Workspace) -> Iterator[Rule]:
         shares = tuple(
             Share(
                 workload=name,
@@ -208,16 +215,20 @@ class Bindings:
         for cap in caps:
             daily = _daily_messages(cap)
             yield Rule(
-                scope=f"mailbox:{mailbox.address}",
+                scope=scope,
                 cap=cap,
-                track=self.track(f"mailbox:{mailbox.address}", cap.counts),
+                track=self.track(scope, cap.counts),
                 zone=workspace.zone,
                 ramp=mailbox.ramp if daily else None,
                 shares=shares if daily else (),
                 frame=self._frame,
             )
-        account = workspace.accounts[mailbox.account]
-        domain = workspace.domains[mailbox.domain]
+
+    def _rules_around(
+        self, domain_name: str, account_name: str, workspace: Workspace
+    ) -> Iterator[Rule]:
+        account = workspace.accounts[account_name]
+        domain = workspace.domains[domain_name]
         for scope, wider in (
             (f"domain:{domain.name}", domain.caps),
             (f"account:{account.key}", account.caps),
