@@ -169,6 +169,10 @@ FAULTY: list[tuple[Draft, set[str]]] = [
     (replace(SIMPLE, to=("kim",), cc=("a@b, c@d",), bcc=("",)), {"to[0]", "cc[0]", "bcc[0]"}),
     (replace(SIMPLE, to=("kim@example.org", '"a\r\nRSET"@x.test')), {"to[1]"}),
     (replace(SIMPLE, to=("=?utf-8?q?a=0ABcc=3A?= <kim@example.org>",)), {"to[0]"}),
+    (
+        replace(SIMPLE, cc=('"=?utf-8?q?" <kim@example.org>', '"=0ABcc:_eve?=" <lee@example.org>')),
+        {"cc"},
+    ),
     (replace(SIMPLE, to=("kim@example.org",) * 501), {"to"}),
     (replace(SIMPLE, reply_to="a@b.test, c@d.test"), {"reply_to"}),
     (replace(SIMPLE, subject="=?utf-8?q?a=0ABcc=3A_e=40x?="), {"subject"}),
@@ -187,6 +191,14 @@ FAULTY: list[tuple[Draft, set[str]]] = [
     (replace(SIMPLE, attachments=(replace(BYTES, name="../a"),)), {"attachments[0].name"}),
     (replace(SIMPLE, attachments=(replace(BYTES, name=".."),)), {"attachments[0].name"}),
     (replace(SIMPLE, attachments=(replace(BYTES, name="a\nb"),)), {"attachments[0].name"}),
+    (
+        replace(SIMPLE, attachments=(replace(BYTES, name="=?utf-8?q?=0AX:?="),)),
+        {"attachments[0].name"},
+    ),
+    (
+        replace(SIMPLE, attachments=(replace(BYTES, type='a/b; c="=?utf-8?q?=0AX:?="'),)),
+        {"attachments[0].type"},
+    ),
     (
         replace(SIMPLE, attachments=(replace(BYTES, name="\u202ef.exe"),)),
         {"attachments[0].name"},

@@ -13,7 +13,13 @@ from email.utils import format_datetime
 from functools import lru_cache
 
 from mailplaned.domain import mime
-from mailplaned.domain.header_values import decode_words, encode_mailbox, encode_text, value_fault
+from mailplaned.domain.header_values import (
+    control_fault,
+    decode_words,
+    encode_mailbox,
+    encode_text,
+    value_fault,
+)
 from mailplaned.domain.windows import SECOND_US, to_datetime
 from mailplaned.services.addresses import Address, BadAddress, parse_address
 from mailplaned.services.raw_messages import KINDS, RECIPIENT_COUNT, BadRaw, read_raw
@@ -248,8 +254,12 @@ def _fields(
         named = [
             encode_mailbox(a.display, a.address) for listed_as, a in listed if listed_as == kind
         ]
-        if named:
-            fields.append((kind.title(), ", ".join(named)))
+        value = ", ".join(named)
+        fault = control_fault(value)  # one name may open the encoded-word that another closes
+        if fault is not None:
+            faults.append(FieldFault(field=kind, reason=fault))
+        elif named:
+            fields.append((kind.title(), value))
     if not fields:
         fields.append(("To", "undisclosed-recipients:;"))  # what readers expect of Bcc alone
     reply_to = None if draft.reply_to is None else _address("reply_to", draft.reply_to, faults)
@@ -331,13 +341,13 @@ def _filename_fault(name: str) -> str | None:
         return "is no file name: no path, no control or bidirectional character"
     if len(name.encode()) > FILENAME_BYTES:
         return f"is longer than {FILENAME_BYTES} bytes"
-    return None
+    return control_fault(name)
 
 
 def _type_fault(media_type: str) -> str | None:
     if len(media_type) > MEDIA_TYPE_CHARACTERS or not _MEDIA_TYPE.fullmatch(media_type):
         return "is no media type that can be attached, such as application/pdf"
-    return None
+    return control_fault(media_type)
 
 
 def _compose_raw(
