@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailplaned.domain.caps import NEVER_US, Rule, Share
+from mailplaned.domain.governed_time import Frame
 from mailplaned.domain.ledger import HAND_OFF_GUARD_US, Track
 from mailplaned.domain.pace import Spacing
 from mailplaned.domain.policy import Cap, Pace, Ramp
@@ -182,3 +183,30 @@ def test_a_ramp_holds_by_local_days() -> None:
     assert rule.limit_at(midnight_us - 1) == 1
     assert rule.limit_at(midnight_us) == 3
     assert rule.limit_at(midnight_us + 30 * DAY_US) == 3
+
+
+@pytest.mark.parametrize("ahead_us", [12 * HOUR_US, -12 * HOUR_US])
+def test_while_the_clocks_are_apart_room_comes_with_the_end_of_either_ones_window(
+    ahead_us: int,
+) -> None:
+    frame = Frame()
+    frame.shift_us = ahead_us
+    noon, midnight = (
+        to_us(datetime(2026, 5, day, hour, tzinfo=UTC)) for day, hour in ((4, 12), (5, 0))
+    )
+    track = Track()
+    track.begin(2)
+    track.spend(noon - 23 * HOUR_US, 2)  # in the other clock's day only
+    rule = Rule(
+        scope="mailbox:a@b",
+        cap=Cap(limit=2, per=Per.DAY, kind=Kind.CALENDAR),
+        track=track,
+        zone=ZoneInfo("UTC"),
+        frame=frame,
+    )
+    track.plan(midnight + 13 * HOUR_US, 2)
+    now_us = noon - HOUR_US
+    assert rule.earliest(1, "cold", now_us, now_us) == noon
+    assert rule.earliest(1, "cold", midnight - HOUR_US, now_us) == midnight - HOUR_US
+    frame.shift_us = 0
+    assert rule.earliest(1, "cold", now_us, now_us) == now_us, "set right again, it has room"

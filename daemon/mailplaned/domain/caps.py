@@ -100,8 +100,9 @@ class Rule:
         ledger's version is `_gone_version`."""
         self._gone_since_us = 0
         self._gone_version = -1
-        self._floor = (-1, 0)
-        """Nothing fits before the second, as long as the ledger's version is the first."""
+        self._floor = (-1, 0, 0)
+        """Nothing fits before the third, as long as the ledger's version is the first, and the wall
+        clock as far away as the second says."""
 
     # --- the present ------------------------------------------------------------------------------
 
@@ -183,13 +184,13 @@ class Rule:
         """
         if self.slack(now_us)[0] >= units + self.kept_from(workload):
             return at_us
-        version, floor_us = self._floor
-        if version != self.track.version:
+        version, shift_us, floor_us = self._floor
+        if version != self.track.version or shift_us != self._frame.shift_us:
             floor_us = 0
         start_us = max(at_us, floor_us)
         found_us = self._search(units, workload, start_us, now_us)
         if units == 1 and not self.shares and at_us <= max(floor_us, now_us):
-            self._floor = (self.track.version, found_us)
+            self._floor = (self.track.version, self._frame.shift_us, found_us)
         return found_us
 
     def _search(self, units: int, workload: str, at_us: int, now_us: int) -> int:
@@ -213,7 +214,7 @@ class Rule:
             workload
         )  # an empty window has to hold what others keep, too
         if not self._rolling:
-            released_us = self._window(at_us)[1]
+            released_us = self._next_end(at_us)
             if least > self.limit_at(released_us):
                 released_us = self._ramp_allows(least, at_us)
             return released_us
@@ -255,7 +256,7 @@ class Rule:
         if not self._rolling:
             # All of this window has been counted already; but what begins at its end may end, and
             # count, in the next.
-            end_us = self._window(at_us)[1]
+            end_us = self._next_end(at_us)
             if at_us + HAND_OFF_GUARD_US < end_us:
                 return None
             first = bisect_left(planned, end_us)
@@ -302,6 +303,15 @@ class Rule:
                 return start, end  # not remembered: these overlap
             self._last_window = (start, end, shift_us)
         return start, end
+
+    def _next_end(self, at_us: int) -> int:
+        """When the calendar window around a time ends; of two, the one that ends first."""
+        if not self._frame.shift_us:
+            return self._window(at_us)[1]
+        return min(
+            calendar_window(at_us + shift_us, self.cap.per, self.zone)[1] - shift_us
+            for shift_us in (0, self._frame.shift_us)
+        )
 
     def _counted(self, track: Track, at_us: int, now_us: int) -> int:
         """Units in the window of a future attempt, with those that wait."""
