@@ -18,11 +18,12 @@ from mailplaned.domain.windows import HOUR_US, Per
 from mailplaned.ports import MessageFilter, StoreFault, StoreFull, Transaction
 from mailplaned.services.answers import Admitted
 from mailplaned.services.messages import cancel
+from mailplaned.services.recovery import rebuild
 from mailplaned.store.database import Database, Unusable, prepare
 from mailplaned.store.sql import migrations
 from mailplaned.store.store import SqliteStore
 from tests.fakes.clock import ManualClock
-from tests.fakes.store_kit import ANA, put_in, running_store, small_book
+from tests.fakes.store_kit import ANA, BEN, put_in, running_store, small_book, submission
 
 T = TypeVar("T")
 
@@ -235,6 +236,26 @@ async def test_a_new_run_finds_what_the_last_one_kept(tmp_path: Path) -> None:
     async with store_at(tmp_path, clock) as store:
         again = await store.write(lambda tx: list(tx.memory.governor.mailbox_track(ANA).planned))
     assert again == slots
+
+
+async def test_what_waits_is_read_whole_in_however_many_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add_many(tx: Transaction) -> None:
+        for count in (1, 2, 1, 3, 1, 2, 1):
+            for mailbox in (ANA, BEN):
+                to = [f"kim{number}@{number}.example.org" for number in range(count)]
+                put_in(tx, submission(*to, mailbox=mailbox))
+
+    def differences(tx: Transaction) -> list[str]:
+        fresh = rebuild(tx, tx.memory.policy, tx.memory.time)
+        assert fresh.waiting == tx.memory.waiting == 14
+        return tx.memory.governor.differences(fresh.governor, tx.now_us)
+
+    monkeypatch.setattr("mailplaned.store.transaction._ROWS_AT_ONCE", 3)
+    async with store_at(tmp_path) as store:
+        await store.write(add_many)
+        assert await store.look(differences) == []
 
 
 def test_migrations_make_an_empty_file_current_and_are_run_once(tmp_path: Path) -> None:
