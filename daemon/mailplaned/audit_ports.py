@@ -97,13 +97,17 @@ class AuditWriter(AuditReader, Protocol):
         ...
 
 
+class NotKept(Exception):
+    """A checkpoint could not be kept; the text says where and why."""
+
+
 class Notary(Protocol):
-    """Signs checkpoints, and keeps them where who can write the database does not look."""
+    """Signs checkpoints, and keeps them outside the database."""
 
     key: str
     """The public key."""
-    problem: str | None
-    """Why the last checkpoint could not be kept."""
+    kept: int
+    """The size of the last checkpoint that is kept."""
 
     def sign(self, content: bytes) -> bytes:
         """The signature."""
@@ -114,7 +118,7 @@ class Notary(Protocol):
         ...
 
     async def keep(self, checkpoints: Sequence[Checkpoint]) -> None:
-        """Keep checkpoints, durably. A fault is in `problem`; nothing is raised."""
+        """Keep checkpoints, durably. Raises NotKept."""
         ...
 
     async def lines(self) -> list[str]:

@@ -21,6 +21,7 @@ import structlog
 
 from mailplane_wire.paths import Places
 from mailplane_wire.resources import BookView
+from mailplaned.audit_ports import Notary
 from mailplaned.book.load import Loaded, load
 from mailplaned.book.watch import changes
 from mailplaned.domain import ids
@@ -46,6 +47,7 @@ from mailplaned.runtime.place import (
     own_directory,
 )
 from mailplaned.services import credentials
+from mailplaned.services.audit import AuditLog
 from mailplaned.services.dispatch import Dispatcher
 from mailplaned.services.recovery import missed, rebuild, recover
 from mailplaned.services.upkeep import Upkeep
@@ -55,6 +57,7 @@ from mailplaned.transports.dkim import DkimSigner
 from mailplaned.transports.smtp import SmtpTransport
 from mailplaned.vault.files import FileSecrets
 from mailplaned.vault.key import KEY_BYTES, KeyRefused, KeyRing, keeper_for
+from mailplaned.vault.notary import FileNotary
 from mailplaned.vault.sealed import SealedSecrets
 
 WIRE_LIMIT_US = 20 * SECOND_US
@@ -75,6 +78,7 @@ class Core:
         connections: Connections,
         transports: Mapping[str, Transport],
         signer: Signer,
+        notary: Notary,
         clock: Clock,
         random: Random,
     ) -> None:
@@ -85,8 +89,10 @@ class Core:
             store=self.store, transports=transports, signer=signer, clock=clock, random=random
         )
         self.upkeep = Upkeep(self.store, clock)
+        self.audit = AuditLog(self.store, notary, clock)
         self.store.on_commit(self.dispatcher.note_commit)
         self.store.on_commit(self.upkeep.note_commit)
+        self.store.on_commit(self.audit.note_commit)
 
     async def start(self) -> int:
         """Account for the last run; how many messages are unknown since then.
@@ -95,6 +101,7 @@ class Core:
         """
         unknown = await self.store.write(recover)
         self.upkeep.ask(await self.store.write(missed), "the daemon was not running")
+        await self.audit.begin()
         return unknown
 
     @asynccontextmanager
@@ -109,6 +116,7 @@ class Core:
             await self.start()
             sending = group.create_task(self.dispatcher.run(), name="dispatch")
             house = group.create_task(self.upkeep.run(), name="upkeep")
+            auditing = group.create_task(self.audit.run(), name="audit")
             yield group
             await self.dispatcher.stop()
             _, late = await asyncio.wait([sending], timeout=WIRE_LIMIT_US / 1e6)
@@ -119,6 +127,8 @@ class Core:
             await asyncio.wait([house])
             for transport in self._transports.values():
                 await transport.close()
+            self.audit.stop()
+            await asyncio.wait([auditing])
             self.store.stop()
 
 
@@ -131,6 +141,7 @@ async def run(places: Places) -> int:
     try:
         loaded = await _first_book(places.config)
         vault = _vault(places.state, clock, desktop=loaded.settings.desktop_key)
+        notary = _notary(places.state, random)
         try:
             database = await Database.open(places.state / "mailplane.db")
         except Unusable as fault:
@@ -140,6 +151,7 @@ async def run(places: Places) -> int:
             connections=database,
             transports={"smtp": SmtpTransport(vault, clock)},
             signer=signer,
+            notary=notary,
             clock=clock,
             random=random,
         )
@@ -189,6 +201,7 @@ class _Process:
         self._context = Context(
             store=core.store,
             vault=vault,
+            audit=core.audit,
             clock=clock,
             random=random,
             own_uid=os.getuid(),
@@ -334,6 +347,9 @@ class _Process:
         if self._core.store.fault is not None:
             found.append(self._core.store.fault)
         found += credentials.findings(self._context.policy, self._vault, self._clock.wall_us())
+        found += self._core.audit.findings
+        if self._core.audit.problem is not None:
+            found.append(self._core.audit.problem)
         ahead_us = self._core.store.clock_ahead_us
         if ahead_us:
             found.append(
@@ -383,6 +399,14 @@ def _vault(state: Path, clock: Clock, *, desktop: bool) -> SealedSecrets:
     except KeyRefused as fault:
         raise Refused(str(fault), EX_CONFIG) from fault
     return SealedSecrets(ring, FileSecrets(state / "secrets", credentials_dir), clock)
+
+
+def _notary(state: Path, random: Random) -> FileNotary:
+    """The key of the audit log, made at the first start. Raises Refused."""
+    try:
+        return FileNotary(state, random.bits(8 * KEY_BYTES).to_bytes(KEY_BYTES))
+    except KeyRefused as fault:
+        raise Refused(str(fault), EX_CONFIG) from fault
 
 
 async def _first_book(config: Path) -> Policy:

@@ -18,6 +18,7 @@ lift a suppression     x     x      .       .       .      .
 manage tokens          x     x      .       .       .      .
 manage secrets         x     x      .       .       .      .
 confirm the clock      x     .      .       .       .      .
+redact the audit log   x     .      .       .       .      .
 """
 
 _HEAD, *_ROWS = TABLE.strip("\n").splitlines()

@@ -25,6 +25,7 @@ from mailplaned.services.messages import NotDone, resolve
 from mailplaned.services.pauses import lift_all, pause
 from mailplaned.services.suppressions import suppress
 from tests.fakes.clock import PatientClock, VirtualClock
+from tests.fakes.notary import MemoryNotary
 from tests.fakes.random_seeded import SeededRandom
 from tests.fakes.store_inline import InlineConnections, memory_database
 from tests.fakes.store_kit import ANA, put_in, small_book, submission
@@ -96,6 +97,7 @@ async def _desk(
         connections=InlineConnections(database),
         transports={"smtp": provider},
         signer=NullSigner(),
+        notary=MemoryNotary(),
         clock=clock,
         random=(bits := SeededRandom(3)),
     )

@@ -39,6 +39,7 @@ class Doors:
         self.context = Context(
             store=core.store,
             vault=memory_vault(clock),
+            audit=core.audit,
             clock=clock,
             random=random,
             own_uid=OWNER_UID,
@@ -56,7 +57,7 @@ class Doors:
     async def open(self, core: Core, policy: Policy) -> None:
         """Serve another life; a sequencer of each workspace has a token."""
         context = self.context
-        context.store, context.policy = core.store, policy
+        context.store, context.audit, context.policy = core.store, core.audit, policy
 
         def tokens(tx: Transaction) -> dict[bytes, Token]:
             known = tx.token_hashes()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from mailplane_wire.audit.chain import (
@@ -179,7 +179,6 @@ class Chain:
     """The last entry of each workspace; None: of those that are of no workspace."""
     signed: int = 0
     """The size at the last checkpoint."""
-    signed_us: int = 0
     gap: int = 0
     """How many entries a checkpoint speaks of that are not at the end of the log."""
 
@@ -187,9 +186,10 @@ class Chain:
         """Continue from a checkpoint, whether or not the entries before it are there."""
         self.size = checkpoint.size
         self.head = checkpoint.head
-        self.frontier = list(checkpoint.frontier)
+        count = checkpoint.size.bit_count()
+        whole = len(checkpoint.frontier) == count  # else somebody wrote into the table
+        self.frontier = list(checkpoint.frontier) if whole else [bytes(32)] * count
         self.signed = checkpoint.size
-        self.signed_us = checkpoint.at_us
 
     def add(self, leaf: bytes) -> bytes | None:
         """Add the next entry; the root of a block of the tree that it makes whole."""
@@ -198,9 +198,9 @@ class Chain:
         self.size += 1
         return block
 
-    def checkpoint(self, at_us: int, key: str) -> Checkpoint:
-        """The log as it is now, still to be signed."""
-        return Checkpoint(
+    def checkpoint(self, at_us: int, key: str, sign: Callable[[bytes], bytes]) -> Checkpoint:
+        """Sign the log as it is now."""
+        made = Checkpoint(
             origin=self.origin,
             size=self.size,
             root=root_of(self.frontier),
@@ -209,6 +209,8 @@ class Chain:
             key=key,
             frontier=tuple(self.frontier),
         )
+        self.signed = self.size
+        return replace(made, signature=sign(made.content()))
 
 
 def sealed(entry: AuditEntry, chain: Chain, bits: Callable[[int], int]) -> ChainedEntry:

@@ -167,6 +167,8 @@ class Workspace:
     postal_address: str | None = None
     on_cap: OnCap = OnCap.SCHEDULE
     expires_in_us: int = 3 * DAY_US
+    keep_audit_us: int | None = None
+    """How long its part of the audit log has to be kept; None: for ever."""
     caps: tuple[Cap, ...] = ()
     accounts: Mapping[str, Account] = field(default_factory=dict)
     domains: Mapping[str, SendingDomain] = field(default_factory=dict)

@@ -34,9 +34,10 @@ class Action(StrEnum):
     TOKENS = "manage tokens"
     SECRETS = "manage secrets"
     CLOCK = "confirm the clock"
+    REDACT = "redact the audit log"
 
 
-_ADMIN: Final = frozenset(Action) - {Action.CLOCK}
+_ADMIN: Final = frozenset(Action) - {Action.CLOCK, Action.REDACT}
 _OPERATOR: Final = _ADMIN - {Action.TOKENS, Action.SECRETS, Action.UNSUPPRESS}
 
 PERMISSIONS: Final[Mapping[Role, frozenset[Action]]] = {

@@ -11,8 +11,9 @@ from mailplaned.audit_ports import AuditFilter
 from mailplaned.domain.chain import Chain, ChainedEntry, Checkpoint, sealed
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.records import AuditEntry
-from mailplaned.ports import Random
+from mailplaned.ports import Effects, Random
 from mailplaned.store import rows
+from mailplaned.store.pending import Pending
 from mailplaned.store.sql import Q
 
 SCAN: Final = 20_000
@@ -144,18 +145,21 @@ class AuditWriter(AuditReader):
     """The part of `ports.Transaction` that is about the audit log."""
 
     memory: Memory
+    effects: Effects
     _random: Random
+    _pending: Pending
 
     def add_audit(self, entry: AuditEntry) -> None:
         chain = self.memory.chain
         made = sealed(entry, chain, self._random.bits)
         block = chain.add(made.leaf())
         chain.last[made.workspace] = made.seq
-        self._db.execute(Q["add_audit"], rows.audit_row(made, chain.head, self._scopes))
+        self.effects.audited += 1
+        self._pending.add("add_audit", rows.audit_row(made, chain.head, self._scopes))
         for field, (salt, value) in made.personal.items():
-            self._db.execute(Q["add_audit_value"], (made.seq, field, salt, value))
+            self._pending.add("add_audit_value", (made.seq, field, salt, value))
         if block is not None:
-            self._db.execute(Q["add_audit_block"], (made.seq // BLOCK - 1, block))
+            self._pending.add("add_audit_block", (made.seq // BLOCK - 1, block))
 
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._db.execute(Q["add_checkpoint"], rows.checkpoint_row(checkpoint))
@@ -181,14 +185,14 @@ class AuditWriter(AuditReader):
 
     def chain(self) -> Chain:
         origin, dropped = self.audit_log()
-        last = max(self.last_audit(), dropped)
+        there = max(self.last_audit(), dropped)
         chain = Chain(origin=origin)
         signed = self.last_checkpoint()
-        if signed is not None and len(signed.frontier) == signed.size.bit_count():
+        if signed is not None:
             chain.take_up(signed)
-            chain.gap = max(0, signed.size - last)
-        while chain.size < last:
-            self._continue(chain, last)
+            chain.gap = max(0, signed.size - there)
+        while chain.size < there:
+            self._continue(chain, there)
         for scope, seq in self._db.execute(Q["audit_ends"]):
             chain.last[self._scopes.name(scope)] = seq or 0
         (seq,) = self._db.execute(Q["last_audit_of_none"]).fetchone()

@@ -10,7 +10,16 @@ import sqlite3
 from mailplaned.store.rows import Row
 from mailplaned.store.sql import Q
 
-_TABLES = ("add_message", "add_recipient", "add_body", "begin_attempt", "add_event")
+_TABLES = (
+    "add_message",
+    "add_recipient",
+    "add_body",
+    "begin_attempt",
+    "add_event",
+    "add_audit",
+    "add_audit_value",
+    "add_audit_block",
+)
 """What puts a row in. A row comes before those that refer to it."""
 
 _KEPT = 256

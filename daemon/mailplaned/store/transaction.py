@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from array import array
 from collections import defaultdict
@@ -310,9 +309,9 @@ class SqlTransaction(SqlReader, AuditWriter):
                 token.expires_us,
             ),
         )
+
     def expire_token(self, id_: Id, at_us: int) -> None:
         self._db.execute(Q["expire_token"], (at_us, id_))
-
 
     def revoke_token(self, id_: Id) -> None:
         self._db.execute(Q["revoke_token"], (self.now_us, id_))

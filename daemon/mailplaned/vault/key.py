@@ -84,14 +84,14 @@ class FileKeeper:
                 f.write(base64.b64encode(key.value) + b"\n")
                 f.flush()
                 os.fsync(f.fileno())
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
         except OSError as fault:
             raise KeyRefused(f"vault key {self._next}: {fault.strerror}") from fault
 
     def promote_next(self) -> None:
         """See Keeper."""
         self._next.replace(self._path)
-        _sync_folder(self._path.parent)
+        sync_folder(self._path.parent)
 
 
 class CredentialKeeper:
@@ -232,7 +232,8 @@ def _parsed(place: str, text: str) -> Key:
     return Key(value)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -13,6 +13,7 @@ from mailplaned.domain.policy import Policy
 from mailplaned.domain.records import Token
 from mailplaned.doors.http.denials import Denials
 from mailplaned.ports import Clock, Random, Store, Vault
+from mailplaned.services.audit import AuditLog
 
 VERSION = "0.1.0"
 
@@ -33,6 +34,7 @@ class Context:
 
     store: Store
     vault: Vault
+    audit: AuditLog
     clock: Clock
     random: Random
     own_uid: int

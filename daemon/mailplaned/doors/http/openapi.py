@@ -21,6 +21,11 @@ _WORDS = {
     "limit": "How many at most, 1 to 1,000.",
     "last": "Only the newest, this many of them, 1 to 1,000; with neither `after` nor `limit`.",
     "lifted": "`true` shows pauses of the past too.",
+    "actor": "Only changes that this one made.",
+    "action": "Only this kind of change.",
+    "target": "Only changes of what has this text in its name.",
+    "since": "Only from this time on, RFC 3339.",
+    "until": "Only before this time, RFC 3339.",
 }
 _COUNT = "^([1-9][0-9]{0,2}|1000)$"
 _PATTERNS = {"limit": _COUNT, "last": _COUNT, "lifted": "^(true|false)$"}
@@ -101,7 +106,7 @@ def _pattern(name: str) -> dict[str, str]:
 
 def _responses(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
     if route.answer is None:
-        content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
+        content: dict[str, Any] = {route.media: {"schema": {"type": "string"}}}
     else:
         schema = _schema(route.answer, schemas)
         if route.page_of is not None:

@@ -255,25 +255,11 @@ async def list_events(request: Request, context: Context) -> Response:
     workspace = workspace_of(request, caller)
     if caller.scope.partial:
         raise refuse("not-permitted", f"{caller.name} covers a part of {workspace} only")
-    after, limit = _span(request)
+    after, limit = span_of(request)
     found = await context.store.read(lambda reader: reader.events(workspace, after, limit))
     more = after is not None and len(found) == limit
     items = [views.event_view(event) for event in found if caller.sees(event.workspace)]
     return reply(wire.Page(items=items, next=str(found[-1].cursor) if more else None))
-
-
-async def list_audit(request: Request, context: Context) -> Response:
-    """The audit log after a number, or its newest rows."""
-    caller = caller_of(request)
-    workspace = workspace_of(request, caller)
-    permit(caller, Action.READ_AUDIT, workspace)
-    after, limit = _span(request)
-    found = await context.store.read(lambda reader: reader.audit(workspace, after, limit))
-    more = after is not None and len(found) == limit
-    items = [
-        views.audit_view(entry) for entry in found if caller.may(Action.READ_AUDIT, entry.workspace)
-    ]
-    return reply(wire.Page(items=items, next=str(found[-1].seq) if more else None))
 
 
 # --- the daemon ----------------------------------------------------------------------------------
@@ -366,7 +352,7 @@ def _after(request: Request) -> int:
     return int(text)
 
 
-def _span(request: Request) -> tuple[int | None, int]:
+def span_of(request: Request) -> tuple[int | None, int]:
     """After which row of a log, and how many; after None: the newest `last` ones."""
     if "last" not in request.query_params:
         return _after(request), _limit(request)

@@ -13,7 +13,18 @@ from mailplane_wire import people as machines
 from mailplane_wire import resources as wire
 from mailplane_wire import submissions as sub
 from mailplane_wire import vault
-from mailplaned.doors.http import control, metrics, pauses, people, resources, secrets, submissions
+from mailplane_wire.audit.lines import AuditKey, CheckpointView, Redacted, RedactRequest
+from mailplaned.doors.http import (
+    audit,
+    audit_export,
+    control,
+    metrics,
+    pauses,
+    people,
+    resources,
+    secrets,
+    submissions,
+)
 from mailplaned.doors.http.context import Context
 
 Handler = Callable[[Request, Context], Awaitable[Response]]
@@ -38,6 +49,8 @@ class Route:
     """The body may be left out."""
     query: tuple[str, ...] = ()
     open: bool = False
+    media: str = "text/plain"
+    """What is answered where there is no JSON."""
 
     @property
     def name(self) -> str:
@@ -96,8 +109,15 @@ ROUTES: tuple[Route, ...] = (
           page_of=wire.SuppressionView, body=wire.SuppressionCheck, shim=True),
     Route("GET", "/v1/events", resources.list_events, wire.Page, page_of=wire.EventView, shim=True,
           query=("workspace", "after", "limit", "last")),
-    Route("GET", "/v1/audit", resources.list_audit, wire.Page, page_of=wire.AuditView,
-          query=("workspace", "after", "limit", "last")),
+    Route("GET", "/v1/audit", audit.list_audit, wire.Page, page_of=wire.AuditView,
+          query=("workspace", "actor", "action", "target", "since", "until", "after", "limit",
+                 "last")),
+    Route("POST", "/v1/audit/checkpoints", audit.sign, CheckpointView, query=_LIST),
+    Route("GET", "/v1/audit/key", audit.show_key, AuditKey, query=_LIST),
+    Route("GET", "/v1/audit/export", audit_export.export, None, media=audit_export.MEDIA,
+          query=_LIST),
+    Route("GET", "/v1/audit/{seq}/proof", audit_export.prove, None, media=audit_export.MEDIA),
+    Route("POST", "/v1/audit/redact", audit.redact, Redacted, body=RedactRequest),
     Route("GET", "/v1/tokens", people.list_tokens, wire.Page, page_of=machines.TokenView),
     Route("POST", "/v1/tokens", people.add_token, machines.TokenView, 201,
           body=machines.TokenRequest),

@@ -6,9 +6,13 @@ import json
 from bisect import bisect_right
 from collections import Counter
 
+import msgspec
+
 from mailplane_wire import resources as wire
+from mailplane_wire.audit.lines import CheckpointView
 from mailplaned.domain import ids
 from mailplaned.domain.caps import Standing
+from mailplaned.domain.chain import Checkpoint
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.policy import Account, Mailbox, Workspace
 from mailplaned.domain.records import (
@@ -235,6 +239,11 @@ def audit_view(entry: AuditEntry) -> wire.AuditView:
         target=entry.target,
         detail=_shown_times(entry.detail),
     )
+
+
+def checkpoint_view(checkpoint: Checkpoint) -> CheckpointView:
+    """A checkpoint of the audit log."""
+    return msgspec.convert(checkpoint.facts(), CheckpointView)
 
 
 def suppression_view(
