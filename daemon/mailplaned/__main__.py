@@ -7,15 +7,22 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import msgspec
 import structlog
 
-from mailplane_wire.paths import places
+from mailplane_wire.paths import Places, places
 from mailplaned.main import run
 from mailplaned.runtime import logs
 from mailplaned.runtime.place import Refused
 
 EX_SOFTWARE = 70
+
+_OFFLINE = {
+    "verify-backup": "read a backup from end to end",
+    "restore": "put a backup into an empty state folder",
+}
 
 
 def main() -> None:
@@ -24,11 +31,16 @@ def main() -> None:
     parser.add_argument("--config", help="folder with mailplane.toml and workspaces/")
     parser.add_argument("--state", help="folder for the database, the lock and the secrets")
     parser.add_argument("--socket", help="path of the operator socket")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", help="what to do instead of running")
+    for verb, words in _OFFLINE.items():
+        verbs.add_parser(verb, help=words).add_argument("file", type=Path)
     arguments = parser.parse_args()
     os.umask(0o077)
     logs.configure()
     try:
         found = places(arguments.config, arguments.state, arguments.socket)
+        if arguments.verb is not None:
+            sys.exit(_offline(arguments.verb, arguments.file, found))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             sys.exit(runner.run(run(found)))
     except Refused as refused:
@@ -39,6 +51,15 @@ def main() -> None:
     except BaseExceptionGroup:
         structlog.get_logger("daemon").exception("a task died; the daemon ends", action="stop")
         sys.exit(EX_SOFTWARE)
+
+
+def _offline(verb: str, file: Path, found: Places) -> int:
+    """Work on files without a daemon; the answer is JSON on standard output."""
+    from mailplaned import backup
+
+    made = backup.verify(file) if verb == "verify-backup" else backup.restore(file, found)
+    sys.stdout.write(msgspec.json.encode(made).decode() + "\n")
+    return 0
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

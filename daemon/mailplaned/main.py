@@ -19,8 +19,10 @@ from pathlib import Path
 
 import structlog
 
+from mailplane_wire.backup import BackupView
 from mailplane_wire.paths import Places
 from mailplane_wire.resources import BookView
+from mailplaned import backup
 from mailplaned.audit_ports import Notary
 from mailplaned.book.load import Loaded, load
 from mailplaned.book.watch import changes
@@ -49,6 +51,7 @@ from mailplaned.runtime.place import (
 from mailplaned.services import credentials
 from mailplaned.services.audit import AuditLog
 from mailplaned.services.dispatch import Dispatcher
+from mailplaned.services.pauses import pause_restored
 from mailplaned.services.recovery import missed, rebuild, recover
 from mailplaned.services.upkeep import Upkeep
 from mailplaned.store.database import Database, Unusable
@@ -81,8 +84,12 @@ class Core:
         notary: Notary,
         clock: Clock,
         random: Random,
+        restored: Path | None = None,
     ) -> None:
+        """`restored` is a file that, if it is there, names the backup that the state is from."""
         self._clock = clock
+        self._random = random
+        self._restored = restored
         self._transports = transports
         self.store = SqliteStore(connections, clock, rebuild, random)
         self.dispatcher = Dispatcher(
@@ -99,6 +106,10 @@ class Core:
 
         The store's `run` is started in a task of the caller's group before this.
         """
+        if self._restored is not None and self._restored.exists():
+            made_at = self._restored.read_text()
+            await self.store.write(partial(pause_restored, made_at=made_at, random=self._random))
+            self._restored.unlink()
         unknown = await self.store.write(recover)
         self.upkeep.ask(await self.store.write(missed), "the daemon was not running")
         await self.audit.begin()
@@ -154,6 +165,7 @@ async def run(places: Places) -> int:
             notary=notary,
             clock=clock,
             random=random,
+            restored=places.state / backup.RESTORED,
         )
         try:
             rows = await core.store.read(lambda reader: reader.secrets())
@@ -210,6 +222,7 @@ class _Process:
             policy=policy,
             book=_book_view(policy, clock, []),
             findings=self._findings,
+            back_up=self._back_up,
             shim_port=self._shim.getsockname()[1],
             sqlite_version=sqlite3.sqlite_version,
         )
@@ -327,6 +340,14 @@ class _Process:
             )
             tx.add_token(token, hash_)
         return tx.token_hashes()
+
+    async def _back_up(self, *, with_keys: bool) -> BackupView:
+        return await backup.create(
+            self._places,
+            book=self._context.policy.hash,
+            now_us=self._clock.wall_us(),
+            with_keys=with_keys,
+        )
 
     # --- the vault --------------------------------------------------------------------------------
 

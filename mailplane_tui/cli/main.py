@@ -31,12 +31,13 @@ VERBS: Final = {
     "pause": "pause",
     "suppression": "suppression",
     "event": "logs",
-    "audit": "logs",
+    "audit": "audit",
     "ledger": "ledger",
     "clock": "clock",
     "book": "book",
     "token": "token",
     "secret": "secret",
+    "backup": "backup",
     "completion": "completion",
 }
 """Each verb or noun and the file it is in; a file is imported when it is needed."""

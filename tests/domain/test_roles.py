@@ -17,6 +17,7 @@ suppress               x     x      x       .       .      .
 lift a suppression     x     x      .       .       .      .
 manage tokens          x     x      .       .       .      .
 manage secrets         x     x      .       .       .      .
+make a backup          x     .      .       .       .      .
 confirm the clock      x     .      .       .       .      .
 redact the audit log   x     .      .       .       .      .
 """

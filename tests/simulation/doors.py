@@ -8,6 +8,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from mailplane_wire.backup import BackupView
 from mailplane_wire.resources import BookView
 from mailplaned.domain import ids
 from mailplaned.domain.policy import Policy
@@ -32,6 +33,11 @@ class Reply:
     json: Any
 
 
+async def no_backup(*, with_keys: bool) -> BackupView:
+    """There is no folder to make one in."""
+    raise OSError
+
+
 class Doors:
     """The doors of one daemon, from one of its lives to the next."""
 
@@ -48,6 +54,7 @@ class Doors:
             policy=policy,
             book=BookView(hash=policy.hash, applied_at="", notices=[], problems=[]),
             findings=list,
+            back_up=no_backup,
             shim_port=PORT,
             sqlite_version="",
         )

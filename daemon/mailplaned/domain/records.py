@@ -170,7 +170,7 @@ class Token:
     name: str
     workspace: str
     created_us: int
-    scope: Scope = Scope()
+    scope: Scope = field(default_factory=Scope)
     expires_us: int | None = None
     used_us: int | None = None
 

@@ -34,10 +34,11 @@ class Action(StrEnum):
     TOKENS = "manage tokens"
     SECRETS = "manage secrets"
     CLOCK = "confirm the clock"
+    BACKUP = "make a backup"
     REDACT = "redact the audit log"
 
 
-_ADMIN: Final = frozenset(Action) - {Action.CLOCK, Action.REDACT}
+_ADMIN: Final = frozenset(Action) - {Action.CLOCK, Action.REDACT, Action.BACKUP}
 _OPERATOR: Final = _ADMIN - {Action.TOKENS, Action.SECRETS, Action.UNSUPPRESS}
 
 PERMISSIONS: Final[Mapping[Role, frozenset[Action]]] = {

@@ -77,6 +77,21 @@ def pause_by_provider(tx: Transaction, mailbox: Mailbox, stop: Stop, random: Ran
     )
 
 
+def pause_restored(tx: Transaction, made_at: str, random: Random) -> None:
+    """Stop everything in a restored state: what was sent since the backup is in no ledger here."""
+    pause(
+        tx,
+        kind="everything",
+        name="",
+        workspace=None,
+        reason=f"restored from a backup of {made_at}; what was sent since then is not counted here",
+        actor="mailplane",
+        until_us=None,
+        random=random,
+        origin=Origin.RULE,
+    )
+
+
 def lift(
     tx: Transaction, id_: Id, *, actor: str, reason: str, acknowledge: bool
 ) -> Pause | NotLifted:

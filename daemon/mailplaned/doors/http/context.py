@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
+from mailplane_wire.backup import BackupView
 from mailplane_wire.resources import BookView
 from mailplaned.domain.ids import Id
 from mailplaned.domain.policy import Policy
@@ -16,6 +18,14 @@ from mailplaned.ports import Clock, Random, Store, Vault
 from mailplaned.services.audit import AuditLog
 
 VERSION = "0.1.0"
+
+
+class BackUp(Protocol):
+    """Makes a backup while the daemon works."""
+
+    async def __call__(self, *, with_keys: bool) -> BackupView:
+        """Where it lies and what it holds. Raises OSError."""
+        ...
 
 
 class Surface(StrEnum):
@@ -43,6 +53,7 @@ class Context:
     policy: Policy
     book: BookView
     findings: Callable[[], list[str]]
+    back_up: BackUp
     shim_port: int
     sqlite_version: str
     tokens: dict[bytes, Token] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from mailplane_wire import people
 from mailplane_wire import resources as wire
+from mailplane_wire.backup import BackupRequest
 from mailplaned.domain import ids
 from mailplaned.domain.policy import Workspace
 from mailplaned.domain.records import AuditEntry, Token
@@ -250,3 +251,30 @@ async def accept_clock(request: Request, context: Context) -> Response:
 
     ahead_us = await commit(context, change)
     return reply({"ahead_s": ahead_us // 1_000_000})
+
+
+async def back_up(request: Request, context: Context) -> Response:
+    """Make a backup in the state folder."""
+    caller = caller_of(request)
+    permit(caller, Action.BACKUP, None)
+    body = await body_of(request, BackupRequest, BackupRequest())
+    async with context.vault_lock:  # no key changes under it
+        try:
+            made = await context.back_up(with_keys=body.keys)
+        except OSError as fault:
+            raise refuse("store-full", f"no backup was made: {fault}") from fault
+
+    def note(tx: Transaction) -> None:
+        tx.add_audit(
+            AuditEntry(
+                at_us=tx.now_us,
+                actor=caller.name,
+                action="backup create",
+                workspace=None,
+                target=made.path.rpartition("/")[2],
+                detail={"keys": body.keys, "bytes": made.bytes},
+            )
+        )
+
+    await context.store.write(note)
+    return reply(made, 201)

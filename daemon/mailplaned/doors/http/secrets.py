@@ -193,7 +193,8 @@ def _may_list(caller: Caller, row: SealedSecret | None, users: Mapping[str, str]
 def _view(
     name: str, row: SealedSecret | None, users: Mapping[str, str], context: Context
 ) -> sealed_wire.SecretView:
-    problems = {context.vault.problem(name, owner) for owner in users.values()}
+    owners = list(users.values()) or [row.workspace or "" if row else ""]
+    problems = {context.vault.problem(name, owner) for owner in owners}
     return sealed_wire.SecretView(
         name=name,
         workspace=row.workspace if row else None,
