@@ -68,6 +68,16 @@ class Client:
 
         return msgspec.convert(self.call("GET", path), type_)
 
+    def lines(self, path: str) -> Iterator[bytes]:
+        """The lines of a reply to a GET, as they come. Raises Refused or DaemonUnreachable."""
+        try:
+            with Exchange(self._path, self._timeout_s, "GET", path, {}) as exchange:
+                if exchange.status != 200:
+                    raise Refused(_problem(exchange.status, exchange.read()))
+                yield from exchange.lines()
+        except (OSError, Broken) as fault:
+            raise self._unreachable(fault) from fault
+
     def stream(
         self, *, workspace: str | None = None, last_event_id: str | None = None
     ) -> Iterator[tuple[str, StreamMessage]]:

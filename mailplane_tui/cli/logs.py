@@ -1,4 +1,4 @@
-"""`mailplane event` and `mailplane audit`: what happened, and who changed what."""
+"""`mailplane event tail` and `mailplane audit tail`: what happened, and who changed what."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tail_events(session: Session, after: int | None, *, follow: bool) -> None:
 @pass_session
 def tail_audit(session: Session, after: int | None, *, follow: bool) -> None:
     """Show the last audit entries; with --json one object a line."""
-    _tail(session, "audit", after, _audit_line, follow=follow)
+    _tail(session, "audit", after, audit_line, follow=follow)
 
 
 def _tail(
@@ -56,10 +56,10 @@ def _tail(
     try:
         for row in found if after is not None else deque(found, _LAST):
             shown = row[place]
-            _show(session, row, line)
+            show(session, row, line)
         for row in live:
             if row[place] > shown:
-                _show(session, row, line)
+                show(session, row, line)
     except KeyboardInterrupt:
         return
 
@@ -81,7 +81,8 @@ def _live(session: Session, log: str) -> Iterator[_Row]:
     raise Failure("the daemon closed the stream", UNREACHABLE)
 
 
-def _show(session: Session, row: _Row, line: Callable[[_Row], str]) -> None:
+def show(session: Session, row: _Row, line: Callable[[_Row], str]) -> None:
+    """One row, as JSON or on one line."""
     if session.as_json:
         show_json(row)
     else:
@@ -93,9 +94,10 @@ def _event_line(row: _Row) -> str:
     return "  ".join(part for part in (*parts, row["message"], _detail(row)) if part)
 
 
-def _audit_line(row: _Row) -> str:
-    parts = (row["at"], row["workspace"], row["actor"], row["action"], row["target"])
-    return "  ".join(part for part in (*parts, _detail(row)) if part)
+def audit_line(row: _Row) -> str:
+    """An audit entry on one line."""
+    parts = (row["seq"], row["at"], row["workspace"], row["actor"], row["action"], row["target"])
+    return "  ".join(str(part) for part in (*parts, _detail(row)) if part)
 
 
 def _detail(row: _Row) -> str:

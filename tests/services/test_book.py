@@ -104,7 +104,8 @@ def test_the_example_book_loads_as_it_stands() -> None:
         f"{ACME}: [[rule]] complaints",
         f"{ACME}: [[webhook]] crm",
         f"{ACME}: [[export]] warehouse",
-        f"{ACME}: [retention]",
+        f"{ACME}: [retention] bodies",
+        f"{ACME}: [retention] events",
     ],
 )
 def test_what_is_not_acted_on_is_named(part: str) -> None:

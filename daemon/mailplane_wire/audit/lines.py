@@ -88,7 +88,10 @@ class ExportKept(_Line, frozen=True, kw_only=True, tag="kept"):
 
 
 class ExportEntry(_Line, frozen=True, kw_only=True, tag="entry"):
-    """One entry. `personal` has salt and value of what is only committed to in `sealed`."""
+    """One entry. `personal` has salt and value of what is only committed to in `sealed`.
+
+    In a whole log it has the `hash` that the next one is chained to, else its `proof`.
+    """
 
     seq: int
     at: int
@@ -100,7 +103,7 @@ class ExportEntry(_Line, frozen=True, kw_only=True, tag="entry"):
     sealed: dict[str, str]
     before: int
     nonce: str
-    hash: str
+    hash: str | None = None
     personal: dict[str, tuple[str, Any]]
     proof: list[str] | None = None
 

@@ -50,6 +50,7 @@ def verify(lines: Iterable[bytes], keys: Collection[str]) -> Report:
 def _decoded(lines: Iterable[bytes], report: Report) -> Iterator[ExportLine]:
     """The lines of an export up to its end, which has to be there."""
     count = 0
+    lines = iter(lines)
     for number, line in enumerate(lines, 1):
         try:
             decoded = _decode(line)
@@ -59,6 +60,8 @@ def _decoded(lines: Iterable[bytes], report: Report) -> Iterator[ExportLine]:
         if isinstance(decoded, ExportEnd):
             if decoded.entries != count:
                 report.add(None, f"{decoded.entries} entries were written, {count} are here")
+            if next(lines, None) is not None:
+                report.add(None, f"line {number + 1} was added behind the end")
             return
         count += isinstance(decoded, ExportEntry)
         yield decoded
@@ -94,6 +97,8 @@ def _check_part(
 
 
 def _proves(entry: ExportEntry, checkpoint: CheckpointView) -> bool:
+    if entry.hash is not None:
+        return False  # a proof says nothing of it
     path = [as_bytes(node) for node in entry.proof or ()]
     root = proven_root(entry.leaf(), entry.seq - 1, checkpoint.size, path)
     return root is not None and root.hex() == checkpoint.root

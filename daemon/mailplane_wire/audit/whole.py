@@ -150,6 +150,8 @@ class _Chain:
         elif seq != self._seq + 1:
             self._misplaced(seq, entry, entries)
         elif (link := link_hash(self._link, entry.leaf(seq))).hex() == entry.hash:
+            if entry.proof is not None:
+                self._report.add(seq, f"a proof was added to entry {seq}")
             self._advance(seq, entry, link)
         else:
             self._diagnose(seq, entry, entries.ahead(_LOOK))
@@ -195,7 +197,7 @@ class _Chain:
         else:
             self._missing(expected, seq - 1, "removed")
         # The hash before it is not there to check it by; what follows it is checked by its own.
-        self._seq, self._link = seq, as_bytes(entry.hash)
+        self._seq, self._link = seq, as_bytes(entry.hash or "")
 
     def _missing(self, first: int, last: int, how: str) -> None:
         which = f"entry {first} is" if first == last else f"entries {first} to {last} are"
@@ -209,7 +211,7 @@ class _Chain:
         what = "was altered" if ahead else "was altered or inserted"
         before = f", or entry {seq - 1} together with its hash" if seq > 1 else ""
         self._report.add(seq, f"entry {seq} {what}{before}")
-        self._advance(seq, entry, as_bytes(entry.hash))
+        self._advance(seq, entry, as_bytes(entry.hash or ""))
 
     def _was_elsewhere(self, seq: int, entry: ExportEntry, ahead: list[ExportEntry]) -> bool:
         """Whether the entry that belongs here stands further behind."""
@@ -218,7 +220,7 @@ class _Chain:
             if link.hex() not in (other.hash, entry.hash):
                 continue
             place = other.seq - self._shift
-            previous = as_bytes(ahead[at - 1].hash) if at else link
+            previous = as_bytes(ahead[at - 1].hash or "") if at else link
             moved = link_hash(previous, entry.leaf(place))
             if moved.hex() in (entry.hash, other.hash):
                 what = f"entries {seq} and {place} stand in each other's place: reordered"
@@ -236,10 +238,10 @@ class _Chain:
         """Whether entries were removed and those after them numbered anew."""
         for following in ahead[:1]:
             for count in range(1, _LOOK):
-                link = link_hash(as_bytes(entry.hash), following.leaf(seq + 1 + count))
+                link = link_hash(as_bytes(entry.hash or ""), following.leaf(seq + 1 + count))
                 if link.hex() == following.hash:
                     self._missing(seq, seq + count - 1, "removed, and those after numbered anew")
                     self._shift -= count
-                    self._seq, self._link = seq + count, as_bytes(entry.hash)
+                    self._seq, self._link = seq + count, as_bytes(entry.hash or "")
                     return True
         return False

@@ -40,4 +40,6 @@ def _idle(file: WorkspaceFile) -> Iterable[str]:
     yield from (f"[[webhook]] {webhook.name}" for webhook in file.webhook)
     yield from (f"[[export]] {export.name}" for export in file.export)
     if file.retention is not None:
-        yield "[retention]"
+        for part in ("bodies", "events"):
+            if getattr(file.retention, part) is not None:
+                yield f"[retention] {part}"

@@ -40,6 +40,13 @@ Duration = Annotated[
         description='a duration such as "45s", "30m", "12h", "3d", "2w"',
     ),
 ]
+Keeping = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[1-9][0-9]{{0,3}}[dwy]{_END}",
+        description='how long to keep it, such as "30d", "8w", "7y"',
+    ),
+]
 Address = Annotated[str, Meta(max_length=320, description="a mail address")]
 """Its form is judged by `mailplaned.services.addresses`, as that of every other address."""
 DomainName = Annotated[
@@ -334,9 +341,9 @@ class ExportTable(Table, frozen=True, kw_only=True):
 class RetentionTable(Table, frozen=True, kw_only=True):
     """`[retention]`; a year is written `y` here."""
 
-    bodies: str | None = None
-    events: str | None = None
-    audit: str | None = None
+    bodies: Keeping | None = None
+    events: Keeping | None = None
+    audit: Keeping | None = None
 
 
 class WorkspaceFile(Table, frozen=True, kw_only=True):

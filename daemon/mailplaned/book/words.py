@@ -9,10 +9,17 @@ from mailplaned.services.addresses import BadAddress, parse_address
 
 _UNIT_US = {"s": SECOND_US, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US, "w": WEEK_US}
 
+_KEEPING_US = {"d": DAY_US, "w": WEEK_US, "y": 366 * DAY_US}
+
 
 def duration_us(text: str) -> int:
     """Microseconds of `45s`, `30m`, `12h`, `3d`, `2w`."""
     return int(text[:-1]) * _UNIT_US[text[-1]]
+
+
+def keeping_us(text: str) -> int:
+    """Microseconds of `30d`, `8w`, `7y`; a year is never too short."""
+    return int(text[:-1]) * _KEEPING_US[text[-1]]
 
 
 def canonical(address: str) -> str:

@@ -9,7 +9,7 @@ from mailplaned.book.mailboxes import mailboxes
 from mailplaned.book.parts import caps, one_each
 from mailplaned.book.schema import AccountTable, WorkloadTable, WorkspaceFile
 from mailplaned.book.source import Key, Source, nearest
-from mailplaned.book.words import canonical, duration_us, is_loopback
+from mailplaned.book.words import canonical, duration_us, is_loopback, keeping_us
 from mailplaned.domain.policy import (
     Account,
     Cap,
@@ -39,6 +39,7 @@ def workspace(source: Source, file: WorkspaceFile) -> Workspace:
         source.problem(
             key, "must be more than 0 and at most a year", "shorten it", table.expires_in
         )
+    kept = file.retention.audit if file.retention else None
     known = {*BUILT_IN_WORKLOADS, *file.workload}
     boxes = mailboxes(source, file, known)
     domains = {found.name: found for found in _domains(source, file)}
@@ -52,6 +53,7 @@ def workspace(source: Source, file: WorkspaceFile) -> Workspace:
         postal_address=table.postal_address,
         on_cap=table.on_cap,
         expires_in_us=expires_in_us,
+        keep_audit_us=keeping_us(kept) if kept is not None else None,
         caps=caps(source, ("workspace", "caps"), table.caps),
         accounts={found.name: found for found in _accounts(source, file)},
         domains=domains,

@@ -199,7 +199,7 @@ class _Proofs:
     def line(self, entry: ChainedEntry) -> bytes:
         """The line of an entry of the block."""
         path = audit_path(self._known, entry.seq - 1, self.checkpoint.size)
-        return _encode({**_line(entry), "proof": [node.hex() for node in path]})
+        return _encode({**_line(entry), "hash": None, "proof": [node.hex() for node in path]})
 
 
 def _line(entry: ChainedEntry) -> dict[str, Any]:
