@@ -19,6 +19,7 @@ from tests.fakes.store_inline import memory_database
 
 WHOLE_TABLE = {
     "waiting": "start and a new book: every waiting message is read once, from an index",
+    "scopes": "start and a new book: most names are asked for",
     "held_counts": "start: counts by mailbox, from an index of held messages alone",
     "event_ends": "start: the last number of each workspace, from an index",
     "suppression_count": "start",

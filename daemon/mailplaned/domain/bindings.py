@@ -23,6 +23,9 @@ _DOMAINS_KEPT = 5_000
 """Recipient domains whose ledgers are kept before it is asked which are idle."""
 
 
+_COUNTS = tuple(Counts)
+
+
 class Demand(NamedTuple):
     """What one attempt takes: a message to `recipients` addresses at these domains.
 
@@ -123,7 +126,7 @@ class Bindings:
         return [
             (track, units[counts])
             for scope in scopes
-            for counts in Counts
+            for counts in _COUNTS
             if (track := self.tracks.get((scope, counts))) is not None
         ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
+from sys import intern
 from typing import Any, cast
 
 from mailplaned.domain.bindings import Demand
@@ -44,6 +45,13 @@ class Scopes:
         """Drop what may have been rolled back."""
         self._ids.clear()
         self._names.clear()
+
+    def learn(self) -> None:
+        """Look up all of them at once, for who will ask for most."""
+        for id_, kind, name in self._connection.execute(Q["scopes"]):
+            scope = (intern(kind), name)
+            self._ids[scope] = id_
+            self._names[id_] = scope
 
     def id(self, kind: str, name: str) -> int:
         """The row id of a scope; it is made when there is none. For the writer only."""

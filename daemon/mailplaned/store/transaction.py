@@ -325,6 +325,7 @@ class SqlTransaction(SqlReader, AuditWriter):
     def charges(self, since_us: int) -> Iterator[Charge]:
         domains_of = lru_cache(_DOMAINS_KEPT)(rows.domains_of)
         senders: dict[rows.Row, Sender] = {}
+        self._scopes.learn()
         for row in self._db.execute(Q["charges"], (since_us,)):
             alike = row[:4]
             sender = senders.get(alike)
@@ -335,6 +336,7 @@ class SqlTransaction(SqlReader, AuditWriter):
 
     def waiting(self) -> Iterator[Queue]:
         domains_of = lru_cache(_DOMAINS_KEPT)(rows.domains_of)
+        self._scopes.learn()
         found = self._db.execute(Q["waiting"])
         while some := found.fetchmany(_ROWS_AT_ONCE):
             queues: dict[rows.Row, list[rows.Row]] = defaultdict(list)

@@ -4,6 +4,9 @@ SELECT id FROM scopes WHERE kind = ? AND name = ?;
 -- name: scope_name
 SELECT kind, name FROM scopes WHERE id = ?;
 
+-- name: scopes
+SELECT id, kind, name FROM scopes;
+
 -- name: add_scope
 INSERT INTO scopes (kind, name) VALUES (?, ?);
 
