@@ -121,7 +121,16 @@ class Shim:
         lines += [f"{name}: {value}" for name, value in more or []]
         body = "{}" if method == "POST" else ""
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-        text = "\r\n".join([*lines, "Connection: close", "", body])
+        text = self.filled("\r\n".join([*lines, "Connection: close", "", body]))
+        with self.daemon.shim().socket() as sock:
+            sock.sendall(text.encode("latin-1"))
+            answer = b""
+            while part := sock.recv(65536):
+                answer += part
+        return parse_reply(answer)
+
+    def filled(self, text: str) -> str:
+        """A text with what only a running shim knows: its port, a token, a message."""
         for name, value in (
             ("{port}", str(self.port)),
             ("{other}", str(self.port ^ 1)),
@@ -130,12 +139,7 @@ class Shim:
             ("{id}", self.message),
         ):
             text = text.replace(name, value)
-        with self.daemon.shim().socket() as sock:
-            sock.sendall(text.encode("latin-1"))
-            answer = b""
-            while part := sock.recv(65536):
-                answer += part
-        return parse_reply(answer)
+        return text
 
 
 @pytest.fixture(scope="module")
@@ -298,10 +302,14 @@ def test_headers_beyond_16_kib_are_refused_ended_or_not(shim: Shim) -> None:
     assert shim.ask("GET", "/v1/health", GOOD_HOST, [], [("X", "y" * 9000)]).status == 200
 
 
-def test_a_connection_that_never_asks_is_closed_after_a_while(shim: Shim) -> None:
-    with shim.daemon.shim().socket() as silent, shim.daemon.shim().socket() as slow:
+def test_a_connection_that_stops_asking_is_closed_after_a_while(shim: Shim) -> None:
+    door = shim.daemon.shim()
+    with door.socket() as silent, door.socket() as slow, door.socket() as stalled:
         slow.sendall(b"GET /v1/health HTTP/1.1\r\nHost: 127")
-        for sock in (silent, slow):
+        head = "POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        head += "Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+        stalled.sendall(shim.filled(head + "Content-Length: 100\r\n\r\n{").encode())
+        for sock in (silent, slow, stalled):
             sock.settimeout(HEAD_S + 3)
             reply = parse_reply(sock.recv(65536))
             assert (reply.status, reply.code) == (408, "request-timeout")

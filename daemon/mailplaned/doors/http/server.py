@@ -29,6 +29,9 @@ _FIELD_MARKS = len(": \r\n")
 HEAD_S = 10.0
 """How long a connection may take to send them."""
 
+BODY_S = 10.0
+"""How long a body may pause; what came of it is kept in memory until it is whole."""
+
 
 class _PeerProtocol(HttpToolsProtocol):
     """HTTP/1.1 that tells the application who is at the other end of a Unix socket.
@@ -39,6 +42,7 @@ class _PeerProtocol(HttpToolsProtocol):
     _late: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _turned_away = False
+    _in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody is there, and had better ask something."""
@@ -53,7 +57,9 @@ class _PeerProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """A part of a request; a head that has no end is not collected for ever."""
         super().data_received(data)
-        if self._late is not None:
+        if self._in_body:
+            self._await_body()
+        elif self._late is not None:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self._turn_away("headers-too-large", f"at most {HEAD_BYTES} bytes")
@@ -65,6 +71,7 @@ class _PeerProtocol(HttpToolsProtocol):
         if len(self.url) + fields > HEAD_BYTES:
             self._turn_away("headers-too-large", f"at most {HEAD_BYTES} bytes")
             return
+        self._in_body = True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -74,6 +81,8 @@ class _PeerProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        self._in_body = False
+        self._end_wait()
         if not self._turned_away:
             super().on_message_complete()
 
@@ -82,6 +91,19 @@ class _PeerProtocol(HttpToolsProtocol):
         self._late = self.loop.call_later(
             HEAD_S, self._turn_away, "request-timeout", f"the headers took over {HEAD_S:g} s"
         )
+
+    def _await_body(self) -> None:
+        self._end_wait()
+        self._late = self.loop.call_later(BODY_S, self._give_up_body)
+
+    def _give_up_body(self) -> None:
+        """Nothing came for a while; not because of us, whose application may have to catch up."""
+        if self.flow.read_paused:
+            self._await_body()
+        elif self.cycle.response_started:
+            self.transport.close()
+        else:
+            self._turn_away("request-timeout", f"the body paused for {BODY_S:g} s")
 
     def _end_wait(self) -> None:
         if self._late is not None:
