@@ -1,8 +1,4 @@
-"""The composition root: the only file that knows every adapter.
-
-`Core` is the daemon without its process: the simulation composes it with a fake clock, an
-in-memory database and scripted transports. `run` is the whole process.
-"""
+"""The composition root: the whole process, and the only file that knows every adapter."""
 
 from __future__ import annotations
 
@@ -12,8 +8,7 @@ import os
 import pwd
 import signal
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -23,9 +18,9 @@ from mailplane_wire.backup import BackupView
 from mailplane_wire.paths import Places
 from mailplane_wire.resources import BookView
 from mailplaned import backup
-from mailplaned.audit_ports import Notary
 from mailplaned.book.load import Loaded, load
 from mailplaned.book.watch import changes
+from mailplaned.core import Core
 from mailplaned.domain import ids
 from mailplaned.domain.policy import Policy
 from mailplaned.domain.records import AuditEntry, Token
@@ -35,7 +30,7 @@ from mailplaned.doors.http.context import Context, Surface
 from mailplaned.doors.http.server import Server
 from mailplaned.doors.http.stream import Stream
 from mailplaned.doors.http.times import show_time
-from mailplaned.ports import Clock, Random, Signer, StoreFault, Transaction, Transport
+from mailplaned.ports import Clock, Random, StoreFault, Transaction
 from mailplaned.runtime import collector
 from mailplaned.runtime.clock import SystemClock, SystemRandom
 from mailplaned.runtime.notify import notify, watchdog_interval_us
@@ -49,13 +44,7 @@ from mailplaned.runtime.place import (
     own_directory,
 )
 from mailplaned.services import credentials
-from mailplaned.services.audit import AuditLog
-from mailplaned.services.dispatch import Dispatcher
-from mailplaned.services.pauses import pause_restored
-from mailplaned.services.recovery import missed, rebuild, recover
-from mailplaned.services.upkeep import Upkeep
 from mailplaned.store.database import Database, Unusable
-from mailplaned.store.store import Connections, SqliteStore
 from mailplaned.transports.dkim import DkimSigner
 from mailplaned.transports.smtp import SmtpTransport
 from mailplaned.vault.files import FileSecrets
@@ -63,84 +52,10 @@ from mailplaned.vault.key import KEY_BYTES, KeyRefused, KeyRing, keeper_for
 from mailplaned.vault.notary import FileNotary
 from mailplaned.vault.sealed import SealedSecrets
 
-WIRE_LIMIT_US = 20 * SECOND_US
-"""How long a stop waits for what is on the wire; what is not answered by then is unknown."""
-
 _STUCK_US = 45 * SECOND_US
 """A loop that has not turned for this long is stuck: the watchdog is not told that all is well."""
 
 _log = structlog.get_logger("daemon")
-
-
-class Core:
-    """Store, dispatch and upkeep of one daemon."""
-
-    def __init__(
-        self,
-        *,
-        connections: Connections,
-        transports: Mapping[str, Transport],
-        signer: Signer,
-        notary: Notary,
-        clock: Clock,
-        random: Random,
-        restored: Path | None = None,
-    ) -> None:
-        """`restored` is a file that, if it is there, names the backup that the state is from."""
-        self._clock = clock
-        self._random = random
-        self._restored = restored
-        self._transports = transports
-        self.store = SqliteStore(connections, clock, rebuild, random)
-        self.dispatcher = Dispatcher(
-            store=self.store, transports=transports, signer=signer, clock=clock, random=random
-        )
-        self.upkeep = Upkeep(self.store, clock)
-        self.audit = AuditLog(self.store, notary, clock)
-        self.store.on_commit(self.dispatcher.note_commit)
-        self.store.on_commit(self.upkeep.note_commit)
-        self.store.on_commit(self.audit.note_commit)
-
-    async def start(self) -> int:
-        """Account for the last run; how many messages are unknown since then.
-
-        The store's `run` is started in a task of the caller's group before this.
-        """
-        if self._restored is not None and self._restored.exists():
-            made_at = self._restored.read_text()
-            await self.store.write(partial(pause_restored, made_at=made_at, random=self._random))
-            self._restored.unlink()
-        unknown = await self.store.write(recover)
-        self.upkeep.ask(await self.store.write(missed), "the daemon was not running")
-        await self.audit.begin()
-        return unknown
-
-    @asynccontextmanager
-    async def running(self, policy: Policy) -> AsyncIterator[asyncio.TaskGroup]:
-        """The core at work; on leaving it finishes what is on the wire and commits.
-
-        The task group is for what else has to run beside it: if any of it fails, all of it ends.
-        """
-        await self.store.start(policy)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.store.run(), name="store")
-            await self.start()
-            sending = group.create_task(self.dispatcher.run(), name="dispatch")
-            house = group.create_task(self.upkeep.run(), name="upkeep")
-            auditing = group.create_task(self.audit.run(), name="audit")
-            yield group
-            await self.dispatcher.stop()
-            _, late = await asyncio.wait([sending], timeout=WIRE_LIMIT_US / 1e6)
-            for task in late:
-                task.cancel()
-            await asyncio.wait([sending])
-            self.upkeep.stop()
-            await asyncio.wait([house])
-            for transport in self._transports.values():
-                await transport.close()
-            self.audit.stop()
-            await asyncio.wait([auditing])
-            self.store.stop()
 
 
 async def run(places: Places) -> int:

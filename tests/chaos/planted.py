@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mailplaned import __main__
-from mailplaned import main as daemon_main
+from mailplaned.core import Core
 from mailplaned.domain import message as message_rules
 from mailplaned.domain.bindings import Demand
 from mailplaned.domain.governed_time import GovernedTime
@@ -194,7 +194,7 @@ def wide_files() -> None:
 
 def slow_start() -> None:
     """Every waiting message is looked at one by one before the doors open."""
-    start = daemon_main.Core.start
+    start = Core.start
 
     async def patched(self: Any) -> int:
         waiting = await self.store.write(lambda tx: sum(len(queue.slots) for queue in tx.waiting()))
@@ -202,7 +202,7 @@ def slow_start() -> None:
             await self.store.write(lambda tx: tx.suppression_count())
         return await start(self)
 
-    daemon_main.Core.start = patched  # type: ignore[method-assign]
+    Core.start = patched  # type: ignore[method-assign]
 
 
 TWINS: dict[str, Callable[[], None]] = {

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+from mailplaned.core import Core
 from mailplaned.domain.ids import MESSAGE, parse_id
 from mailplaned.domain.message import State
 from mailplaned.domain.outcomes import Outcome
 from mailplaned.domain.policy import Account, Cap, Delivery, Pace, Policy, Workload
 from mailplaned.domain.windows import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Per
-from mailplaned.main import Core
 from mailplaned.ports import MessageFilter, Transaction
 from mailplaned.services.answers import Admitted, Submission
 from mailplaned.services.messages import NotDone, resolve

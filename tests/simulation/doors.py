@@ -10,13 +10,13 @@ from typing import Any
 
 from mailplane_wire.backup import BackupView
 from mailplane_wire.resources import BookView
+from mailplaned.core import Core
 from mailplaned.domain import ids
 from mailplaned.domain.policy import Policy
 from mailplaned.domain.records import Token
 from mailplaned.doors.http.app import build
 from mailplaned.doors.http.context import Context, Surface
 from mailplaned.doors.http.stream import Stream
-from mailplaned.main import Core
 from mailplaned.ports import Clock, Random, Transaction
 from tests.fakes.vault_memory import memory_vault
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mailplaned.main import Core
+from mailplaned.core import Core
 from tests.simulation.run import Result
 from tests.simulation.scenario import play
 from tests.simulation.world import World

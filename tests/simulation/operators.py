@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mailplaned.core import Core
 from mailplaned.domain.ids import MESSAGE, Id, parse_id, show_id
 from mailplaned.domain.message import State
 from mailplaned.domain.policy import Policy, Workspace
 from mailplaned.domain.records import Message, Pause, ScopeKind
 from mailplaned.domain.windows import HOUR_US
-from mailplaned.main import Core
 from mailplaned.ports import MessageFilter, Transaction
 from mailplaned.services.messages import NotDone, cancel, resolve
 from mailplaned.services.pauses import NotLifted, lift_all, pause

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from mailplaned.core import Core
 from mailplaned.domain.windows import DAY_US, HOUR_US, MINUTE_US
-from mailplaned.main import Core
 from tests.simulation.books import random_start
 from tests.simulation.checks import check_all
 from tests.simulation.misfortune import Misfortune

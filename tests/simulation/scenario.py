@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from mailplaned.core import Core
 from mailplaned.domain.policy import (
     Account,
     Cap,
@@ -29,7 +30,6 @@ from mailplaned.domain.policy import (
 )
 from mailplaned.domain.windows import HOUR_US, MINUTE_US, SECOND_US, Kind, Per, to_us
 from mailplaned.doors.http.context import Surface
-from mailplaned.main import Core
 from mailplaned.services.answers import Submission
 from mailplaned.services.compose import Recipient
 from tests.fakes.transports_scripted import Handed, Provider, Temper

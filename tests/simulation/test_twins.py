@@ -76,5 +76,5 @@ def test_a_suppression_looked_at_only_at_the_door_is_found_out(
 
 
 def test_a_message_left_behind_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailplaned.main.recover", lambda tx: 0)
+    monkeypatch.setattr("mailplaned.core.recover", lambda tx: 0)
     assert _finds("at the end")

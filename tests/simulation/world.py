@@ -15,11 +15,11 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from mailplaned.core import Core
 from mailplaned.domain import ids
 from mailplaned.domain.policy import Policy
 from mailplaned.domain.windows import DAY_US, SECOND_US
 from mailplaned.doors.http.context import Surface
-from mailplaned.main import Core
 from mailplaned.ports import StoreFault, Transaction
 from tests.fakes.clock import EPOCH_US, PatientClock, VirtualClock
 from tests.fakes.notary import MemoryNotary
