@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mailplaned import __main__
+from mailplaned import main as daemon_main
 from mailplaned.core import Core
 from mailplaned.domain import message as message_rules
 from mailplaned.domain.bindings import Demand
