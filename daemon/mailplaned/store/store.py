@@ -38,6 +38,10 @@ T = TypeVar("T")
 BATCH_LIMIT = 512
 """The most changes in one commit, so that the first caller does not wait for ever."""
 
+GATHER_TURNS = 2
+"""Turns of the loop that a commit waits for company: one reads the requests that have come by now,
+the next one handles them. A commit costs as much as deciding on five messages."""
+
 Rebuild = Callable[[Transaction, Policy, GovernedTime], Memory]
 Change = Callable[[Transaction], Any]
 Listener = Callable[[Effects], None]
@@ -131,6 +135,8 @@ class SqliteStore:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._queue:
+                    for _ in range(GATHER_TURNS):
+                        await self._clock.sleep_us(0)
                     size = min(BATCH_LIMIT, len(self._queue))
                     taken = [self._queue.popleft() for _ in range(size)]
                     await asyncio.shield(asyncio.ensure_future(self._commit(taken)))
