@@ -59,6 +59,8 @@ class Memory:
 
     def active_pauses(self, mailbox: Mailbox, path: str | None = None) -> list[Pause]:
         """Every pause that stops this mailbox, on this path if one is given; the widest first."""
+        if not self.pauses:
+            return []
         keys: list[tuple[ScopeKind, str]] = [
             ("everything", ""),
             ("workspace", mailbox.workspace),
@@ -67,8 +69,6 @@ class Memory:
         ]
         if path is not None:
             keys.append(("path", f"{mailbox.workspace}/{path}"))
-        if not self.pauses:
-            return []
         return [pause for key in keys for pause in self.pauses.get(key, ())]
 
     def add_pause(self, pause: Pause) -> None:

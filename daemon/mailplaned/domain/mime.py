@@ -91,7 +91,9 @@ def build(
 
 def head(fields: Sequence[Field]) -> bytes:
     """These header fields, folded; raises `MisassembledError` should they read as any others."""
-    lines = _fit(b"".join([fold(name, value) for name, value in fields]))
+    lines = b"".join([fold(name, value) for name, value in fields])
+    if len(lines) > LINE_OCTETS or b"\0" in lines:
+        _fit(lines)
     try:
         found = [(name, value.replace(b"\r\n", b"")) for name, value in header_fields(lines)]
     except ValueError as error:

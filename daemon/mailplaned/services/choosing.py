@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from mailplaned.domain.bindings import Demand
 from mailplaned.domain.caps import NEVER_US, Standing
 from mailplaned.domain.governor import Plan
 from mailplaned.domain.message import RecipientState
 from mailplaned.domain.policy import Mailbox, OnCap, Workspace
-from mailplaned.domain.records import Pause, Recipient, RecipientKind
+from mailplaned.domain.records import Pause, Recipient
 from mailplaned.domain.roles import Caller
 from mailplaned.domain.routing import NoRoute, Route, route
 from mailplaned.domain.windows import DAY_US, SECOND_US
@@ -138,36 +137,38 @@ def _best(
     expires_us: int,
 ) -> Choice:
     """The first tier with a mailbox that can go at once; else whichever can go first."""
-    best: Choice | None = None
-    held: Choice | None = None
+    governor = tx.memory.governor
+    chosen: Mailbox | None = None
+    plan: Plan | None = None
+    pause: Pause | None = None
     for tier in found.tiers:
         for mailbox in tier:
-            demand = asked._replace(mailbox=mailbox.address)
             pauses = tx.memory.active_pauses(mailbox, found.path)
-            choice = Choice(
-                workspace=workspace,
-                mailbox=mailbox,
-                path=found.path,
-                demand=demand,
-                plan=None if pauses else tx.memory.governor.plan(demand, earliest_us, tx.now_us),
-                pause=pauses[0] if pauses else None,
-                expires_us=expires_us,
-            )
             if pauses:
-                held = held or choice
-            elif best is None or _rank(choice) < _rank(best):
-                best = choice
-        if best is not None and best.plan is not None and best.plan.slot_us <= earliest_us:
+                if chosen is None:
+                    chosen, pause = mailbox, pauses[0]
+                continue
+            demand = asked._replace(mailbox=mailbox.address)
+            other = governor.plan(demand, earliest_us, tx.now_us)
+            if plan is None or _rank(other) < _rank(plan):
+                chosen, plan, pause = mailbox, other, None
+        if plan is not None and plan.slot_us <= earliest_us:
             break
-    chosen = best or held
     assert chosen is not None, "a route has at least one mailbox"
-    return chosen
+    return Choice(
+        workspace=workspace,
+        mailbox=chosen,
+        path=found.path,
+        demand=asked._replace(mailbox=chosen.address),
+        plan=plan,
+        pause=pause,
+        expires_us=expires_us,
+    )
 
 
-def _rank(choice: Choice) -> tuple[int, int]:
+def _rank(plan: Plan) -> tuple[int, int]:
     """Earlier is better; among equals, more room."""
-    assert choice.plan is not None
-    return choice.plan.slot_us, -choice.plan.room
+    return plan.slot_us, -plan.room
 
 
 def _allowed(
@@ -244,7 +245,7 @@ def recipients_of(submission: Submission, state: RecipientState, now_us: int) ->
         Recipient(
             position=position,
             address=recipient.address,
-            kind=cast("RecipientKind", recipient.kind),
+            kind=recipient.kind,
             state=state,
             reply=None,
             updated_us=now_us,

@@ -20,6 +20,7 @@ from mailplaned.domain.header_values import (
     encode_text,
     value_fault,
 )
+from mailplaned.domain.records import RecipientKind
 from mailplaned.domain.windows import SECOND_US, to_datetime
 from mailplaned.services.addresses import Address, BadAddress, parse_address
 from mailplaned.services.raw_messages import KINDS, RECIPIENT_COUNT, BadRaw, read_raw
@@ -104,7 +105,7 @@ class Recipient:
     """A canonical address, and whether it is named as `to`, `cc` or `bcc`."""
 
     address: str
-    kind: str
+    kind: RecipientKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,13 +210,17 @@ def _too_large(field: str, limit_bytes: int) -> FieldFault:
     return FieldFault(field=field, reason=f"too large: the message has over {limit_bytes} bytes")
 
 
-def _listed(draft: Draft, faults: list[FieldFault]) -> list[tuple[str, Address]]:
-    given = {"to": draft.to, "cc": draft.cc, "bcc": draft.bcc}
+def _listed(draft: Draft, faults: list[FieldFault]) -> list[tuple[RecipientKind, Address]]:
+    given: dict[RecipientKind, tuple[str, ...]] = {
+        "to": draft.to,
+        "cc": draft.cc,
+        "bcc": draft.bcc,
+    }
     if sum(map(len, given.values())) > RECIPIENT_COUNT:
         reason = f"has more than {RECIPIENT_COUNT} recipients, with cc and bcc"
         faults.append(FieldFault(field="to", reason=reason))
         return []
-    listed: list[tuple[str, Address]] = []
+    listed: list[tuple[RecipientKind, Address]] = []
     for kind in KINDS:
         for index, text in enumerate(given[kind]):
             address = _address(f"{kind}[{index}]", text, faults)
@@ -237,16 +242,16 @@ def _address(field: str, text: str, faults: list[FieldFault]) -> Address | None:
     return address
 
 
-def _unique(addressed: list[tuple[str, str]]) -> tuple[Recipient, ...]:
+def _unique(addressed: list[tuple[RecipientKind, str]]) -> tuple[Recipient, ...]:
     """One recipient for each address, of the kind that came first."""
-    kinds: dict[str, str] = {}
+    kinds: dict[str, RecipientKind] = {}
     for kind, address in addressed:
         kinds.setdefault(address, kind)
     return tuple(Recipient(address=address, kind=kind) for address, kind in kinds.items())
 
 
 def _fields(
-    draft: Draft, listed: list[tuple[str, Address]], faults: list[FieldFault]
+    draft: Draft, listed: list[tuple[RecipientKind, Address]], faults: list[FieldFault]
 ) -> tuple[list[mime.Field], list[str]]:
     """The header fields of a draft, and the addresses in Reply-To."""
     fields: list[mime.Field] = []
@@ -353,7 +358,7 @@ def _type_fault(media_type: str) -> str | None:
 def _compose_raw(
     draft: Draft,
     raw: str,
-    listed: list[tuple[str, Address]],
+    listed: list[tuple[RecipientKind, Address]],
     faults: list[FieldFault],
     limit_bytes: int,
 ) -> Composed | tuple[FieldFault, ...]:

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 
 from mailplaned.domain import mime
 from mailplaned.domain.header_values import control_fault, decode_words
+from mailplaned.domain.records import RecipientKind
 from mailplaned.services.addresses import BadAddress, parse_address
 
 RECIPIENT_COUNT = 500
@@ -22,7 +23,7 @@ RECIPIENT_COUNT = 500
 HEADER_OCTETS = 262_144
 """The longest header block; Gmail takes 500 KB. Ours."""
 
-KINDS = ("to", "cc", "bcc")
+KINDS: tuple[RecipientKind, ...] = ("to", "cc", "bcc")
 
 _SINGLE = frozenset(
     b"from sender reply-to to cc bcc message-id in-reply-to references subject date"
@@ -62,7 +63,7 @@ class RawMessage:
     `date_line` are whole fields with CRLF. `rest` is all other fields, a blank line, the body.
     """
 
-    recipients: tuple[tuple[str, str], ...]
+    recipients: tuple[tuple[RecipientKind, str], ...]
     sender: str
     from_line: bytes
     date_line: bytes | None

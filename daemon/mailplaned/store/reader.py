@@ -104,8 +104,8 @@ class SqlReader(AuditReader):
         for address in addresses:
             whole = suppression_key(address)
             domain = whole[whole.rfind("@") :]
-            hits = self._connection.execute(Q["suppressed"], (whole, domain, scope)).fetchall()
-            hits.sort(key=lambda hit: hit[1] == domain)
+            asked = (whole, scope, domain, scope)
+            hits = self._connection.execute(Q["suppressed"], asked)
             found += [rows.suppression(hit, self._scopes) for hit in hits]
         return found
 

@@ -31,7 +31,10 @@ INSERT INTO suppressions (id, address, workspace_id, origin, ground, actor, crea
 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
 
 -- name: suppressed
-SELECT * FROM suppressions WHERE address IN (?, ?) AND (workspace_id IS NULL OR workspace_id = ?);
+-- Of an address, then of its domain; an OR or IN would build a table of the two.
+SELECT * FROM suppressions WHERE address = ? AND (workspace_id IS NULL OR workspace_id = ?)
+UNION ALL
+SELECT * FROM suppressions WHERE address = ? AND (workspace_id IS NULL OR workspace_id = ?);
 
 -- name: suppression
 SELECT * FROM suppressions WHERE id = ?;
