@@ -1,8 +1,8 @@
 """The dashboard's composition root: stream in, model in the middle, screens out, requests back.
 
-A thread follows the stream into a queue; a timer empties it at most four times a second into the
-model and tells the screen what changed. Requests run in threads and change nothing here: a row
-changes when the daemon says so.
+A thread follows the stream into a queue; a timer empties it twice a second into the model and tells
+the screen what changed. Requests run in threads and change nothing here: a row changes when the
+daemon says so.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
 from textual.worker import Worker, WorkerState
 
-from mailplane_tui import themes
+from mailplane_tui import calls, themes
 from mailplane_tui.actions import ACTIONS, BY_ID, Action, refusal
 from mailplane_tui.feed import Feed, Lost
 from mailplane_tui.formats import Format
 from mailplane_tui.glyphs import Glyphs, glyphs_for
-from mailplane_tui.model import Link, Model
+from mailplane_tui.model import FRESH_S, Link, Model
 from mailplane_tui.pausing import Pausing
 from mailplane_tui.scrub import scrub
 from mailplane_tui.views.base import ViewSpec
@@ -39,7 +39,9 @@ from mailplane_wire.client import Client
 from mailplane_wire.paths import Places
 from mailplane_wire.resources import MailboxView
 
-REDRAW_S = 0.25
+REDRAW_S = 0.5
+"""How often what the daemon said is shown; the effect of a key is shown at once."""
+
 CALL_TIMEOUT_S = 5.0
 
 _WIDTHS = ((0, "-tiny"), (40, "-narrow"), (110, "-medium"), (140, "-wide"))
@@ -88,6 +90,8 @@ class Dashboard(App[int]):
         self.main = MainScreen(self)
         self.feed = Feed(client, clock)
         self._pausing = Pausing(self)
+        self._told: frozenset[str] = frozenset()
+        self._told_on: str | None = None
         self.animation_level = "none"
         self.register_theme(themes.DARK)
         self.register_theme(themes.LIGHT)
@@ -115,23 +119,38 @@ class Dashboard(App[int]):
     # --- the stream ------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Take in what the daemon said, then show what changed."""
+        """Take in what the daemon said, then show what changed; without news, nothing is made."""
         model = self.model
         link = model.link
+        news = model.link is not Link.LIVE
         for item in self.feed.drain():
+            news = True
             if isinstance(item, Lost):
                 model.lost(item.fault, item.retry_at)
             else:
                 model.fold(item.message, item.at)
         for address, what in model.overdue().items():
             self.toast(f"{what} {address}: no effect seen yet", "error")
-        if not isinstance(self.screen, ModalScreen):
-            model.arrange_if_due()
+        if not isinstance(self.screen, ModalScreen) and model.arrange_if_due():
+            news = True
         if model.undo and self.clock() >= model.undo.until:
-            model.undo = None
+            model.undo, news = None, True
         if link is Link.OFFLINE and model.link is Link.LIVE:
             self.toast("The daemon is back; the numbers are live again")
-        self.show(model.take_dirty())
+        dirty = model.take_dirty()
+        if news or dirty or (model.age_s or 0.0) >= FRESH_S:
+            self.show(dirty)
+        self._tell_shown()
+
+    def _tell_shown(self) -> None:
+        """Have what is on the screen told first; a page around it, so as not to ask at each key."""
+        open_ = [self.screen.address] if isinstance(self.screen, DetailScreen) else []
+        view, stream = self.main.view, self.model.stream
+        if stream is None or (self._told_on == stream and self._told >= {*view.around(0), *open_}):
+            return
+        near = [*open_, *view.around(1)]
+        self._told_on, self._told = stream, frozenset(near)
+        self.in_background(partial(calls.tell_shown, self.client, stream, near), lambda _: None)
 
     def show(self, dirty: Iterable[str] = ()) -> None:
         """Bring the screens up to date with the model."""

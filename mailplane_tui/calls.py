@@ -6,6 +6,7 @@ Each returns what became of it as a value; nothing here decides what the screen 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -20,6 +21,7 @@ from mailplane_wire.resources import (
     PauseScope,
     PauseView,
     ReasonRequest,
+    ShownRequest,
 )
 
 OPEN_STATES: Final = ("unknown", "held", "deferred", "sending", "queued", "scheduled")
@@ -114,3 +116,10 @@ def open_messages(client: Client, address: str, limit: int) -> list[MessageView]
     except msgspec.MsgspecError:
         return "the daemon's answer was not understood"
     return found
+
+
+def tell_shown(client: Client, stream: str, addresses: list[str]) -> None:
+    """Say which mailboxes are on the screen; where that fails, the stream itself is in trouble."""
+    body = ShownRequest(mailboxes=addresses)
+    with suppress(Refused, DaemonUnreachable):
+        client.call("POST", f"/v1/stream/{quote(stream)}/shown", body)

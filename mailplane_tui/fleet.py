@@ -36,6 +36,8 @@ def parse_filter(text: str) -> Matcher:
     turns a word round. Raises FilterError for a key that doesn't exist.
     """
     tests = [_word(word) for word in text.lower().split() if word != "!"]
+    if not tests:
+        return lambda _: True
 
     def matches(row: MailboxView) -> bool:
         return all(test(row) for test in tests)
@@ -123,6 +125,12 @@ class Fleet:
         self._set_order([row.address for row in shown], line)
         self.total = len(members)
         self.selected.intersection_update(self._lines)
+
+    def moves(self, before: MailboxView, now: MailboxView) -> bool:
+        """Whether a change gives a mailbox another place, or makes it appear or go."""
+        matches, key = self._matches, SORTS[self.sort][1]
+        shown = matches(now)
+        return shown != matches(before) or (shown and key(now) != key(before))
 
     def _set_order(self, order: list[str], line: int) -> None:
         if order != self.order:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Final, Generic, TypeVar, assert_never
@@ -27,6 +27,9 @@ from mailplane_wire.resources import (
     StreamMessage,
     WorkspaceView,
 )
+
+FRESH_S: Final = 1.5
+"""Below this, every message is the newest there can be: an age would only flicker."""
 
 LATE_AFTER_S: Final = 3.0
 OFFLINE_AFTER_S: Final = 10.0
@@ -78,26 +81,27 @@ class Log(Generic[Entry]):
         return (self.entries[index] for index in range(start, len(self.entries)))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """Sums over mailboxes, kept as rows come and go."""
+    """Sums over the mailboxes of some workspaces, as the daemon counted them."""
 
-    states: Counter[str] = field(default_factory=Counter)
-    waiting: int = 0
-    sending: int = 0
-    unknown: int = 0
+    mailboxes: int
+    states: Counter[str]
+    waiting: int
+    unknown: int
 
-    def add(self, row: MailboxView, sign: int) -> None:
-        """Count a row in (1) or out (-1)."""
-        self.states[row.state] += sign
-        self.waiting += sign * row.waiting
-        self.sending += sign * row.sending
-        self.unknown += sign * row.unknown
-
-    @property
-    def mailboxes(self) -> int:
-        """How many there are."""
-        return self.states.total()
+    @classmethod
+    def of(cls, workspaces: Collection[WorkspaceView]) -> Count:
+        """The sums of these workspaces."""
+        states: Counter[str] = Counter()
+        for view in workspaces:
+            states.update(view.states)
+        return cls(
+            mailboxes=sum(view.mailboxes for view in workspaces),
+            states=states,
+            waiting=sum(view.waiting for view in workspaces),
+            unknown=sum(view.unknown for view in workspaces),
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,9 +140,9 @@ class Model:
         self._clock = clock
         self.mailboxes: dict[str, MailboxView] = {}
         self.workspaces: dict[str, WorkspaceView] = {}
-        self.counts: dict[str | None, Count] = {None: Count()}
         self.book: BookView | None = None
         self.now: datetime | None = None
+        self.stream: str | None = None
         self.role = "viewer"
         self.actor = ""
         self.events: Log[EventView] = Log(lambda event: (event.cursor, event.at))
@@ -180,11 +184,11 @@ class Model:
     def _replace(self, message: Snapshot) -> None:
         first = self.now is None
         self.now = parse_time(message.now)
+        self.stream = message.stream
         self.actor, self.role, self.book = message.actor, message.role, message.book
         self.workspaces = {view.name: view for view in message.workspaces}
         self.dirty.update(self.mailboxes)
         self.mailboxes = {}
-        self.counts = {None: Count()}
         self._put(message.mailboxes)
         if first and self._wants_workspace and len(self.workspaces) == 1:
             self.workspace = next(iter(self.workspaces))
@@ -198,25 +202,21 @@ class Model:
         known = len(self.mailboxes)
         self._put(message.mailboxes)
         for address in message.removed:
-            if row := self.mailboxes.pop(address, None):
-                self._count(row, -1)
+            self.mailboxes.pop(address, None)
         if message.removed or len(self.mailboxes) != known:
             self.arrange()
 
     def _put(self, rows: Iterable[MailboxView]) -> None:
+        mailboxes, moves = self.mailboxes, self.fleet.moves
         for row in rows:
-            if before := self.mailboxes.get(row.address):
-                self._count(before, -1)
-            self.mailboxes[row.address] = row
-            self._count(row, 1)
+            before = mailboxes.get(row.address)
+            mailboxes[row.address] = row
             self.dirty.add(row.address)
-            self._stale_order = True
+            if before and not self._stale_order:
+                moved = row.workspace != before.workspace
+                self._stale_order = moved or (self.shows(row.workspace) and moves(before, row))
             if (pending := self.pending.get(row.address)) and pending.is_done(row):
                 del self.pending[row.address]
-
-    def _count(self, row: MailboxView, sign: int) -> None:
-        self.counts[None].add(row, sign)
-        self.counts.setdefault(row.workspace, Count()).add(row, sign)
 
     def lost(self, fault: str, retry_at: float) -> None:
         """The link broke; the next try is at that reading of the clock."""
@@ -254,7 +254,7 @@ class Model:
     @property
     def count(self) -> Count:
         """The sums of the workspace in view."""
-        return self.counts.get(self.workspace) or Count()
+        return Count.of([view for view in self.workspaces.values() if self.shows(view.name)])
 
     @property
     def cursor_row(self) -> MailboxView | None:

@@ -13,8 +13,8 @@ import msgspec
 from mailplane_wire.submissions import Request
 
 
-class View(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of everything the daemon shows."""
+class View(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The base of everything the daemon shows. It holds no cycles: nothing for a collector."""
 
 
 class CapView(View, frozen=True, kw_only=True):
@@ -323,9 +323,19 @@ class Totals(View, frozen=True, kw_only=True):
     bounced_24h: int
 
 
-class Snapshot(View, frozen=True, kw_only=True, tag="snapshot", tag_field="type"):
-    """The first thing on a stream: everything that the dashboard shows."""
+class ShownRequest(Request, frozen=True, kw_only=True):
+    """The mailboxes that a reader of a stream has on its screen, up to 500, in place of before."""
 
+    mailboxes: list[str]
+
+
+class Snapshot(View, frozen=True, kw_only=True, tag="snapshot", tag_field="type"):
+    """The first thing on a stream: everything that the dashboard shows.
+
+    `stream` names the stream for `POST /v1/stream/{stream}/shown`.
+    """
+
+    stream: str
     now: str
     version: str
     actor: str
@@ -337,7 +347,11 @@ class Snapshot(View, frozen=True, kw_only=True, tag="snapshot", tag_field="type"
 
 
 class Change(View, frozen=True, kw_only=True, tag="change", tag_field="type"):
-    """Only what changed since the last one, at most four times a second."""
+    """Only what changed since the last one, at most four times a second.
+
+    Where more than 500 mailboxes have changed, those on the reader's screen come first and the
+    others with the next ones, in the order in which they changed.
+    """
 
     now: str
     mailboxes: list[MailboxView] = []

@@ -41,9 +41,14 @@ class View(Widget):
     def take(self, dirty: Collection[str]) -> None:
         """The model changed; `dirty` are the mailboxes that did.
 
-        Called at most four times a second, and only while the view is in front.
+        Called at most twice a second, and only while the view is in front.
         """
         raise NotImplementedError
+
+    def around(self, pages: int) -> list[str]:
+        """The mailboxes that it shows, and those of so many pages above and below."""
+        del pages
+        return []
 
     def enter(self) -> None:
         """The view, or another workspace in it, comes to the front: show it anew, take focus."""

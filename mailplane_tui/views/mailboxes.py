@@ -148,6 +148,10 @@ class MailboxesView(View):
         self._table.show_changes(dirty)
         self._audit.take_new()
 
+    def around(self, pages: int) -> list[str]:
+        """The lines of the list."""
+        return self._table.around(pages)
+
     def _show_list(self) -> None:
         self._choose()
         self._table.show_order()

@@ -40,6 +40,9 @@ class MainScreen(Screen[None]):
             view.id = spec.id
             self._views[spec.id] = view
         self.shown = dashboard.views[0].id
+        self._frame: list[Lines] = []
+        self._lines_of: dict[str, list[Lines]] = {name: [] for name in self._views}
+        """The lines around the views and in each: found once, since to look for them takes long."""
 
     def compose(self) -> ComposeResult:
         """The frame."""
@@ -60,6 +63,8 @@ class MainScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Begin in the first view."""
+        self._frame = [child for child in self.children if isinstance(child, Lines)]
+        self._lines_of = {name: list(view.query(Lines)) for name, view in self._views.items()}
         self.query_one("#filter").display = False
         self.set_class(self.view.explains_itself, "-explains-itself")
         self.view.enter()
@@ -79,8 +84,8 @@ class MainScreen(Screen[None]):
         self.update_frame()
 
     def update_frame(self) -> None:
-        """Make the lines around the view anew."""
-        for lines in self.query(Lines):
+        """Make the lines around the view, and those in it, anew."""
+        for lines in (*self._frame, *self._lines_of[self.shown]):
             if lines.display:
                 lines.update_lines()
 

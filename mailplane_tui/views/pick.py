@@ -127,7 +127,7 @@ ALL = ""
 
 def workspace_dialog(model: Model, glyphs: Glyphs) -> PickDialog:
     """Choose a workspace. From the view of all, the cursor starts on that of the mailbox there."""
-    everything = model.counts[None]
+    everything = Count.of(model.workspaces.values())
     choices = [
         Choice(
             id=ALL,
@@ -136,8 +136,7 @@ def workspace_dialog(model: Model, glyphs: Glyphs) -> PickDialog:
         )
     ]
     for view in model.workspaces.values():
-        count = model.counts.get(view.name) or Count()
-        spans = _workspace_line(view.name, count, glyphs)
+        spans = _workspace_line(view.name, Count.of([view]), glyphs)
         if view.pauses:
             spans = (*spans, (f" {glyphs.states['paused']} as a whole", Role.PAUSED))
         choices.append(Choice(id=view.name, line=spans, now=view.name == model.workspace))

@@ -6,14 +6,11 @@ from textual.events import Click
 
 from mailplane_tui.actions import Danger, footer_for, key_text, refusal
 from mailplane_tui.lines import Line, Role, Span, line, plain, spread, width_of
-from mailplane_tui.model import Link
+from mailplane_tui.model import FRESH_S, Link
 from mailplane_tui.scrub import fit_middle, scrub
 from mailplane_tui.widgets.painted import Lines
 
 _WIDE = 110
-
-_FRESH_S = 1.5
-"""Below this, every message is the newest there can be: an age would only flicker."""
 
 
 class TruthBar(Lines):
@@ -64,7 +61,7 @@ class TruthBar(Lines):
             case Link.NEVER:
                 return line((f"{glyphs.lost} not connected", Role.ERROR))
             case Link.LIVE:
-                since = f" {age:.0f}s" if age >= _FRESH_S else ""
+                since = f" {age:.0f}s" if age >= FRESH_S else ""
                 return line((f"{glyphs.live} live{since}", Role.DIM))
             case Link.LATE:
                 return line((f"{glyphs.live} late {age:.0f}s", Role.NEAR))

@@ -102,6 +102,11 @@ class FleetTable(Painted, ScrollView, can_focus=True, inherit_bindings=False):
         """How many mailboxes fit."""
         return max(1, self.size.height - _HEAD)
 
+    def around(self, pages: int) -> list[str]:
+        """The mailboxes on the screen, and those of so many pages above and below."""
+        top, more = self.scroll_offset.y, pages * self.page
+        return self._model.fleet.order[max(0, top - more) : top + self.page + more]
+
     def on_click(self, event: Click) -> None:
         """Put the cursor where the mouse is; open on a double click."""
         fleet = self._model.fleet

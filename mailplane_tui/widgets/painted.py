@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -28,20 +29,36 @@ class Painted(_Base):
     A mix-in and no widget: Textual takes style rules from one line of bases only.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._looks: dict[tuple[str, bool], Style] = {}
+        """Role, and whether under the cursor: Textual would walk all ancestors for each piece."""
+
+    def notify_style_update(self) -> None:
+        """The theme or a class changed."""
+        super().notify_style_update()
+        self._looks.clear()
+
     @property
     def dashboard(self) -> Dashboard:
         """The app, as what it is."""
         return cast("Dashboard", self.app)
 
-    def style_of(self, role: str) -> Style:
+    def style_of(self, role: str, *, cursor: bool = False) -> Style:
         """The style of a role on this widget's background."""
-        return self.rich_style + self.get_component_rich_style(f"role--{role}", partial=True)
+        found = self._looks.get((role, cursor))
+        if found is None:
+            found = self.rich_style + self.get_component_rich_style(f"role--{role}", partial=True)
+            if cursor:
+                found += self.get_component_rich_style("role--cursor", partial=True)
+            self._looks[role, cursor] = found
+        return found
 
     def paint(self, spans: Line, width: int, *, cursor: bool = False) -> Strip:
         """A line as a strip of exactly `width` cells."""
-        over = self.get_component_rich_style("role--cursor", partial=True) if cursor else Style()
         segments = [
-            Segment(text, self.style_of(role) + over) for text, role in fit_line(spans, width)
+            Segment(text, self.style_of(role, cursor=cursor))
+            for text, role in fit_line(spans, width)
         ]
         return Strip(segments, width)
 
@@ -62,11 +79,15 @@ class Lines(Painted, Widget):
         raise NotImplementedError
 
     def update_lines(self) -> None:
-        """Make the lines anew; repaint if they are others than those on screen."""
-        lines = self.compose_lines(self.size.width)
-        if lines != self._shown or self._shown_width != self.size.width:
-            self._shown, self._shown_width = lines, self.size.width
+        """Make the lines anew; repaint those that are others than those on screen."""
+        width, height = self.size
+        lines, before = self.compose_lines(width), self._shown
+        self._shown = lines
+        if self._shown_width != width or len(lines) != len(before):
+            self._shown_width = width
             self.refresh()
+        elif changed := [y for y, line in enumerate(lines[:height]) if line != before[y]]:
+            self.refresh(*(Region(0, y, width, 1) for y in changed))
 
     def render_line(self, y: int) -> Strip:
         """One line of the block."""

@@ -2,15 +2,18 @@
 
 It listens on a real Unix socket and answers real HTTP: the stream, pauses, resumes and a mailbox's
 messages. It decides nothing: state is what a test puts in, requests are recorded, and a pause
-shows up on the stream as the daemon would show it.
+shows up on the stream as the daemon would show it: in the same rounds, with the same sums.
 """
 
 from __future__ import annotations
 
 import http.server
+import itertools
 import queue
 import socketserver
 import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -20,116 +23,24 @@ import msgspec
 
 from mailplane_wire.problems import problem
 from mailplane_wire.resources import (
-    AuditView,
     BookView,
-    CapView,
     Change,
-    EventView,
     Heartbeat,
     MailboxView,
     Page,
     PauseRequest,
     PauseView,
     ReasonRequest,
+    ShownRequest,
     Snapshot,
     StreamMessage,
-    Totals,
     WorkspaceView,
 )
+from mailplaned.doors.http.rounds import Rounds
+from mailplaned.doors.http.views import Sums, totals
+from tests.fakes.wire_rows import NOW, pause
 
-NOW = "2026-11-24T14:02:11Z"
-HEARTBEAT_S = 0.2
-
-
-def cap(
-    window: str = "day", *, limit: int = 50, sent: int = 0, unknown: int = 0, waiting: int = 0
-) -> CapView:
-    """A rolling cap of a mailbox on messages."""
-    return msgspec.convert(
-        {
-            "scope": "mailbox:x",
-            "window": window,
-            "kind": "rolling",
-            "counts": "messages",
-            "limit": limit,
-            "sent": sent,
-            "unknown": unknown,
-            "waiting": waiting,
-            "free": max(0, limit - sent - unknown - waiting),
-            "resets_at": "2026-11-24T18:00:00Z",
-        },
-        CapView,
-    )
-
-
-def mailbox(address: str, **changes: Any) -> MailboxView:
-    """A healthy mailbox, but for `changes`."""
-    view = MailboxView(
-        address=address,
-        name=address.partition("@")[0].title(),
-        workspace="acme",
-        domain=address.partition("@")[2],
-        account="relay",
-        provider="smtp",
-        paths=["outreach"],
-        state="ready",
-        state_reason=None,
-        pauses=[],
-        caps=[cap("day", sent=20, waiting=4), cap("week", limit=250, sent=120)],
-        waiting=4,
-        sending=0,
-        unknown=0,
-        next_slot_at="2026-11-24T14:05:00Z",
-        last_sent_at="2026-11-24T14:01:00Z",
-        sent_7d=120,
-        bounced_7d=1,
-        last_reply="250 2.0.0 OK",
-    )
-    return msgspec.structs.replace(view, **changes)
-
-
-def pause(
-    number: int, scope: str, *, reason: str = "vendor outage", actor: str = "ana"
-) -> PauseView:
-    """A pause without an end; an actor `rule:…` makes it a rule's."""
-    return PauseView(
-        id=f"pau_{number}",
-        scope=scope,
-        reason=reason,
-        actor=actor,
-        created_at="2026-11-24T13:41:00Z",
-        origin="rule" if actor.startswith("rule:") else "person",
-    )
-
-
-def event(cursor: int, kind: str, address: str, **changes: Any) -> EventView:
-    """A row of acme's event log."""
-    view = EventView(
-        cursor=cursor,
-        seq=cursor,
-        at="2026-11-24T14:02:02Z",
-        workspace="acme",
-        kind=kind,
-        mailbox=address,
-        message="msg_01J0000000000000000000QK9A",
-        recipient="kim@firm.example",
-        detail={"reply": "250 2.0.0 OK"},
-    )
-    return msgspec.structs.replace(view, **changes)
-
-
-def audit(seq: int, action: str, target: str, **changes: Any) -> AuditView:
-    """A row of acme's audit log."""
-    view = AuditView(
-        seq=seq,
-        at="2026-11-24T14:01:12Z",
-        actor="ana",
-        action=action,
-        workspace="acme",
-        target=target,
-        detail={"reason": "vendor outage"},
-    )
-    return msgspec.structs.replace(view, **changes)
+TICK_S = 0.25
 
 
 @dataclass
@@ -139,6 +50,15 @@ class Recorded:
     method: str
     path: str
     body: dict[str, Any]
+
+
+@dataclass
+class _Reader:
+    """A stream: what is to be said on it, and what it has on its screen."""
+
+    id: str
+    messages: queue.Queue[StreamMessage | None] = field(default_factory=queue.Queue)
+    shown: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -154,55 +74,94 @@ class StandIn:
     problems: list[str] = field(default_factory=list)
     refuse: str | None = None
     silent: bool = False
+    heartbeat_s: float = 0.2
     requests: list[Recorded] = field(default_factory=list)
     resumed_from: list[str | None] = field(default_factory=list)
-    _streams: list[queue.Queue[StreamMessage | None]] = field(default_factory=list)
+    told: int = 0
+    """Mailboxes that were told because they changed, to all readers together."""
+    _readers: list[_Reader] = field(default_factory=list)
+    _rounds: Rounds = field(default_factory=Rounds)
+    _known: dict[str, MailboxView] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _server: socketserver.ThreadingUnixStreamServer | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    _ticked_s: float = 0.0
     _pauses: int = 100
 
     def put(self, *rows: MailboxView) -> None:
         """Set mailboxes and tell the streams."""
         with self._lock:
             self.mailboxes.update({row.address: row for row in rows})
-            self.say(Change(now=NOW, mailboxes=list(rows)))
+            self._rounds.note(row.address for row in rows)
+            self.tick()
+
+    @property
+    def shown(self) -> list[str]:
+        """What the readers have on their screens."""
+        return list(dict.fromkeys(name for reader in self._readers for name in reader.shown))
+
+    def catch_up(self) -> None:
+        """Tell what the last tick had no room for, once the next one is due."""
+        if time.monotonic() - self._ticked_s >= TICK_S:
+            self.tick()
+
+    def tick(self) -> None:
+        """Tell what is due of what has changed."""
+        with self._lock:
+            self._ticked_s = time.monotonic()
+            due = [self.mailboxes[name] for name in self._rounds.take(self.shown, ())]
+            rows = [row for row in due if self._known.get(row.address) is not row]
+            if rows:
+                self._known.update({row.address: row for row in rows})
+                self.told += len(rows) * len(self._readers)
+                self.say(Change(now=NOW, mailboxes=rows, workspaces=self._workspaces()))
 
     def say(self, message: StreamMessage) -> None:
         """Send a message on every stream."""
         with self._lock:
-            for stream in self._streams:
-                stream.put(message)
+            for reader in self._readers:
+                reader.messages.put(message)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, stream: str = "1") -> Snapshot:
         """Everything, as the first message of a stream."""
-        rows = list(self.mailboxes.values())
+        sums = Sums()
+        for row in self.mailboxes.values():
+            sums.add(row)
         return Snapshot(
+            stream=stream,
             now=NOW,
             version="0.1.0",
             actor="uid:1000",
             role=self.role,
-            workspaces=[self._workspace(name) for name in self.workspaces],
-            mailboxes=rows,
-            totals=Totals(waiting=0, sending=0, unknown=0, sent_24h=0, bounced_24h=0),
+            workspaces=self._workspaces(),
+            mailboxes=list(self.mailboxes.values()),
+            totals=totals([sums]),
             book=BookView(hash="b", applied_at=NOW, notices=[], problems=self.problems),
         )
 
-    def _workspace(self, name: str) -> WorkspaceView:
-        rows = [row for row in self.mailboxes.values() if row.workspace == name]
-        states: dict[str, int] = {}
-        for row in rows:
-            states[row.state] = states.get(row.state, 0) + 1
-        return WorkspaceView(
-            name=name, title=name.title(), colour=None, mailboxes=len(rows), states=states,
-            waiting=sum(row.waiting for row in rows), unknown=0,
-            pauses=[p for row in rows for p in row.pauses if p.scope == f"workspace:{name}"][:1],
-        )  # fmt: skip
+    def _workspaces(self) -> list[WorkspaceView]:
+        sums = {name: Sums() for name in self.workspaces}
+        pauses: dict[str, list[PauseView]] = {name: [] for name in self.workspaces}
+        for row in self.mailboxes.values():
+            sums.setdefault(row.workspace, Sums()).add(row)
+            own = [item for item in row.pauses if item.scope == f"workspace:{row.workspace}"]
+            pauses[row.workspace] = own[:1] or pauses.get(row.workspace, [])
+        return [
+            WorkspaceView(
+                name=name, title=name.title(), colour=None, mailboxes=sums[name].states.total(),
+                states=dict(sums[name].states), waiting=sums[name].waiting,
+                unknown=sums[name].unknown, pauses=pauses[name],
+            )
+            for name in self.workspaces
+        ]  # fmt: skip
 
     # --- requests --------------------------------------------------------------------------------
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         """Status and body for a request that isn't the stream."""
         content = msgspec.json.decode(body) if body else {}
+        if path.startswith("/v1/stream/"):
+            return self._show(path.split("/")[3], msgspec.convert(content, ShownRequest))
         if method != "GET":
             self.requests.append(Recorded(method, path, content))
         if self.refuse is not None:
@@ -223,6 +182,15 @@ class StandIn:
                 msgspec.json.decode(body, type=ReasonRequest)
                 return 200, self._resume(address)
         missing = problem("not-found", path)
+        return missing.status, missing
+
+    def _show(self, stream: str, request: ShownRequest) -> tuple[int, Any]:
+        with self._lock:
+            for reader in self._readers:
+                if reader.id == stream:
+                    reader.shown = [name for name in request.mailboxes if name in self.mailboxes]
+                    return 200, {}
+        missing = problem("not-found", stream)
         return missing.status, missing
 
     def _pause(self, request: PauseRequest) -> PauseView:
@@ -256,12 +224,13 @@ class StandIn:
 
     def follow(self) -> queue.Queue[StreamMessage | None]:
         """A new stream, with the snapshot and the logs already on it."""
-        stream: queue.Queue[StreamMessage | None] = queue.Queue()
         with self._lock:
-            for message in (self.snapshot(), *self.logs):
-                stream.put(message)
-            self._streams.append(stream)
-        return stream
+            reader = _Reader(str(next(self._numbers)))
+            for message in (self.snapshot(reader.id), *self.logs):
+                reader.messages.put(message)
+            self._readers.append(reader)
+            self._known.update(self.mailboxes)
+        return reader.messages
 
     def start(self) -> None:
         """Listen."""
@@ -279,9 +248,9 @@ class StandIn:
     def stop(self) -> None:
         """Hang up every stream and listen no longer."""
         with self._lock:
-            for stream in self._streams:
-                stream.put(None)
-            self._streams.clear()
+            for reader in self._readers:
+                reader.messages.put(None)
+            self._readers.clear()
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -337,10 +306,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         stream = self.daemon.follow()
         number = 0
+        beat_s = time.monotonic() + self.daemon.heartbeat_s
         while True:
             try:
-                message = stream.get(timeout=HEARTBEAT_S)
+                message = stream.get(timeout=max(0.0, beat_s - time.monotonic()))
             except queue.Empty:
+                beat_s += self.daemon.heartbeat_s
+                self.daemon.catch_up()
                 message = Heartbeat(now=NOW)
                 if self.daemon.silent:
                     continue

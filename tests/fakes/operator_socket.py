@@ -161,6 +161,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         names = ("waiting", "sending", "unknown", "sent_24h", "bounced_24h")
         snapshot: dict[str, Any] = {
             "type": "snapshot",
+            "stream": "1",
             "now": NOW,
             "version": "1",
             "actor": "ana",

@@ -44,6 +44,7 @@ OPERATOR_ROUTES = [
     ("GET", "/v1/ledger/verify"),
     ("POST", "/v1/clock/accept"),
     ("GET", "/v1/stream"),
+    ("POST", "/v1/stream/1/shown"),
     ("GET", "/metrics"),
 ]
 

@@ -14,7 +14,8 @@ from textual.pilot import Pilot
 from mailplane_tui.app import Dashboard
 from mailplane_tui.glyphs import UNICODE
 from mailplane_wire.client import Client
-from tests.fakes.daemon_stand_in import StandIn, cap, mailbox, pause
+from tests.fakes.daemon_stand_in import StandIn
+from tests.fakes.wire_rows import cap, mailbox, pause
 
 DEADLINE_S = 8.0
 

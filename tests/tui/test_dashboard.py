@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from textual.strip import Strip
 
@@ -17,7 +18,8 @@ from mailplane_tui.views.mailboxes import MailboxesView
 from mailplane_tui.views.main import MainScreen
 from mailplane_tui.widgets.fleet_table import FleetTable
 from mailplane_wire.resources import Change, LogAudit, LogEvent
-from tests.fakes.daemon_stand_in import NOW, StandIn, audit, event, mailbox, pause
+from tests.fakes.daemon_stand_in import StandIn
+from tests.fakes.wire_rows import NOW, audit, event, mailbox, pause
 from tests.tui.conftest import dashboard, fill
 
 pytestmark = pytest.mark.xdist_group("tui")
@@ -318,6 +320,19 @@ async def test_a_single_change_repaints_a_single_line(
         await driver.shows("77")
         await driver.press("G")
         await driver.shows("box09999@acme.example")
+
+
+async def test_what_is_on_the_screen_comes_first_while_everything_changes(daemon: StandIn) -> None:
+    rows = [mailbox(f"box{n:05d}@acme.example") for n in range(3_000)]
+    daemon.mailboxes = {row.address: row for row in rows}
+    async with dashboard(daemon) as driver:
+        await driver.shows("box00000@acme.example")
+        await driver.press("G")
+        await driver.until(lambda: rows[-1].address in daemon.shown)
+        daemon.put(*(msgspec.structs.replace(row, waiting=77) for row in rows))
+        await driver.until(lambda: driver.app.model.mailboxes[rows[-1].address].waiting == 77)
+        assert driver.app.model.count.waiting == 77 * len(rows)
+        await driver.until(lambda: driver.app.model.mailboxes[rows[1_500].address].waiting == 77)
 
 
 async def test_the_wide_layout_has_detail_and_audit(daemon: StandIn) -> None:

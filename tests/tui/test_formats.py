@@ -12,7 +12,7 @@ from mailplane_tui.formats import Format, short
 from mailplane_tui.glyphs import ASCII, UNICODE, glyphs_for
 from mailplane_tui.lines import plain, width_of
 from mailplane_tui.views.reasons import end_choices
-from tests.fakes.daemon_stand_in import audit, cap, event, mailbox, pause
+from tests.fakes.wire_rows import audit, cap, event, mailbox, pause
 
 TEXT = Format(UNICODE, UTC)
 NOW = datetime(2026, 11, 24, 14, 2, 11, tzinfo=UTC)

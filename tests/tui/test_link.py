@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes.daemon_stand_in import StandIn, mailbox
+from tests.fakes.daemon_stand_in import StandIn
+from tests.fakes.wire_rows import mailbox
 from tests.tui.conftest import dashboard, fill
 
 pytestmark = pytest.mark.xdist_group("tui")

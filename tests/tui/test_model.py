@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from mailplane_tui.fleet import Fleet, tightest
+from mailplane_tui.fleet import SORTS, Fleet, tightest
 from mailplane_tui.model import Link, Log, Model
 from mailplane_wire.resources import Change, EventView, Heartbeat, LogEvent, MailboxView, Snapshot
-from tests.fakes.daemon_stand_in import NOW, StandIn, cap, event, mailbox, pause
+from tests.fakes.daemon_stand_in import StandIn
+from tests.fakes.wire_rows import NOW, cap, event, mailbox, pause
 
 
 class Clock:
@@ -56,16 +57,71 @@ def test_a_change_touches_only_its_rows(clock: Clock) -> None:
     model.fold(Change(now=NOW, mailboxes=[mailbox("b@x.example", waiting=9)]), clock())
     assert model.take_dirty() == {"b@x.example"}
     assert model.take_dirty() == set()
-    assert model.count.waiting == 4 + 9
+    assert model.mailboxes["b@x.example"].waiting == 9
 
 
-def test_counts_follow_states_and_removals(clock: Clock) -> None:
-    model = model_of(clock, mailbox("a@x.example"), mailbox("b@x.example", state="held"))
-    model.fold(Change(now=NOW, mailboxes=[mailbox("a@x.example", state="error")]), clock())
+def test_what_is_removed_leaves_the_list(clock: Clock) -> None:
+    model = model_of(clock, mailbox("a@x.example"), mailbox("b@x.example"))
     model.fold(Change(now=NOW, removed=["b@x.example", "never@x.example"]), clock())
-    assert model.count.states["error"] == 1
-    assert model.count.mailboxes == 1
     assert model.fleet.order == ["a@x.example"]
+
+
+def test_counts_are_the_daemons_whatever_rows_have_come(clock: Clock) -> None:
+    rows = [
+        mailbox("a@x.example", state="held", waiting=1, unknown=2),
+        mailbox("b@x.example", waiting=3),
+        mailbox("c@y.example", state="held", waiting=5, workspace="beta"),
+    ]
+    model = model_of(clock, workspaces=("acme", "beta"))
+    sums = snapshot(*rows, workspaces=("acme", "beta")).workspaces
+    model.fold(Change(now=NOW, mailboxes=rows[:1], workspaces=sums), clock())
+    found = []
+    for name in (None, "acme", "beta"):
+        model.switch(name)
+        count = model.count
+        found.append((count.mailboxes, count.states["held"], count.waiting, count.unknown))
+    assert found == [(3, 2, 9, 2), (2, 1, 4, 2), (1, 1, 5, 0)]
+
+
+@pytest.mark.parametrize(
+    ("sort", "before", "now", "moves"),
+    [
+        ("state", {"waiting": 1}, {"waiting": 9}, False),
+        ("state", {}, {"state": "held"}, True),
+        ("waiting", {"waiting": 1}, {"waiting": 9}, True),
+        ("today", {"caps": [cap(sent=1)]}, {"caps": [cap(sent=1), cap("week", sent=9)]}, False),
+        ("today", {"caps": [cap(sent=1)]}, {"caps": [cap(sent=2)]}, True),
+        ("bounces", {"bounced_7d": 1}, {"bounced_7d": 3}, True),
+        ("next", {}, {"next_slot_at": None}, True),
+    ],
+)
+def test_a_list_is_sorted_anew_only_when_a_change_moves_a_mailbox(
+    clock: Clock, sort: str, before: dict[str, object], now: dict[str, object], *, moves: bool
+) -> None:
+    model = model_of(clock, mailbox("a@x.example", **before), mailbox("b@x.example"))
+    model.fleet.sort = sort
+    model.arrange()
+    clock.now += 2.1
+    model.fold(Change(now=NOW, mailboxes=[mailbox("a@x.example", **(before | now))]), clock())
+    order = model.fleet.order
+    model.arrange_if_due()
+    wanted = sorted(model.mailboxes.values(), key=SORTS[sort][1])
+    assert model.fleet.order == [row.address for row in wanted]
+    assert (
+        model.fleet.moves(mailbox("a@x.example", **before), model.mailboxes["a@x.example"]) is moves
+    )
+    assert moves or model.fleet.order is order
+
+
+def test_a_change_brings_a_mailbox_into_a_filter_and_out_of_it(clock: Clock) -> None:
+    model = model_of(clock, mailbox("a@x.example"), mailbox("b@x.example"))
+    model.fleet.set_filter("state:held")
+    model.arrange()
+    for state, shown in (("held", ["a@x.example"]), ("ready", [])):
+        clock.now += 2.1
+        model.fold(Change(now=NOW, mailboxes=[mailbox("a@x.example", state=state)]), clock())
+        assert model.arrange_if_due()
+        assert model.fleet.order == shown
 
 
 def test_numbers_are_live_then_late_then_offline(clock: Clock) -> None:

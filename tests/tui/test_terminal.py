@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from mailplane_wire.resources import LogAudit, LogEvent, StreamMessage
-from tests.fakes.daemon_stand_in import StandIn, audit, event, mailbox, pause
+from tests.fakes.daemon_stand_in import StandIn
+from tests.fakes.wire_rows import audit, event, mailbox, pause
 
 pytestmark = pytest.mark.xdist_group("tui")
 

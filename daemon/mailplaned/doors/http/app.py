@@ -47,7 +47,12 @@ def build(context: Context, stream: Stream, surface: Surface) -> ASGIApp:
             del context
             return await stream.serve(request)
 
+        async def show(request: Request, context: Context) -> Response:
+            del context
+            return await stream.show(request)
+
         endpoints["GET", "/v1/stream"] = _endpoint(follow, context)
+        endpoints["POST", "/v1/stream/{id}/shown"] = _endpoint(show, context)
     app = Starlette(
         routes=[
             StarletteRoute(path, endpoint, methods=[method])

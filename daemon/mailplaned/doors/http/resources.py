@@ -148,11 +148,10 @@ async def list_workspaces(request: Request, context: Context) -> Response:
     """Workspaces, their mailboxes counted by state."""
 
     def ask(tx: Transaction, workspace: Workspace) -> list[Any]:
-        mailboxes = [
-            views.mailbox_view(tx.memory, mailbox, tx.now_us)
-            for mailbox in workspace.mailboxes.values()
-        ]
-        return [views.workspace_view(tx.memory, workspace, mailboxes)]
+        sums = views.Sums()
+        for mailbox in workspace.mailboxes.values():
+            sums.add(views.mailbox_view(tx.memory, mailbox, tx.now_us))
+        return [views.workspace_view(tx.memory, workspace, sums)]
 
     return await _list(request, context, ask)
 

@@ -3,12 +3,18 @@
 A snapshot first, then only what changed, at most four times a second, with the new rows of both
 logs. The cursors of the logs are the event id, so a reader that comes back with `Last-Event-ID`
 misses none of them; rows it gets anew by a snapshot. A reader that does not keep up is let go.
+
+While nobody reads, nothing of this costs anything. While somebody does, it is `rounds` that bounds
+what a tick costs the writer and the readers, and sums are kept by difference.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection
+from functools import partial
+from itertools import count
 
 import msgspec
 import structlog
@@ -18,10 +24,12 @@ from starlette.responses import Response, StreamingResponse
 from mailplane_wire import resources as wire
 from mailplaned.domain.windows import SECOND_US
 from mailplaned.doors.http import views
+from mailplaned.doors.http.change import body_of
 from mailplaned.doors.http.context import VERSION, Context
 from mailplaned.doors.http.guard import caller_of
-from mailplaned.doors.http.replies import refuse
+from mailplaned.doors.http.replies import invalid, refuse, reply
 from mailplaned.doors.http.resources import workspace_of
+from mailplaned.doors.http.rounds import Rounds
 from mailplaned.doors.http.subscriber import Subscriber
 from mailplaned.doors.http.times import show_time
 from mailplaned.ports import Effects, Reader, StoreFault, Transaction
@@ -29,8 +37,11 @@ from mailplaned.ports import Effects, Reader, StoreFault, Transaction
 TICK_US = SECOND_US // 4
 """How often changes are told, at most."""
 
-SWEEP_TICKS = 20
-"""In how many ticks every mailbox is looked at again: windows roll on without any change."""
+LOOK = 50
+"""Mailboxes that are looked at in one go: some milliseconds of the writer's time."""
+
+SHOWN = 500
+"""Mailboxes that a reader may have on its screen."""
 
 ALL_BACKLOG_BYTES = 8 * 2**20
 """How far all slow readers may be behind together before the slowest are let go."""
@@ -59,13 +70,14 @@ class Stream:
         self._readers = 0
         self._telling = asyncio.Lock()
         """Held while cursors and views move: a reader begins between two tellings."""
+        self._numbers = count(1)
         self._views: dict[str, wire.MailboxView] = {}
-        self._dirty: set[str] = set()
+        self._sums: defaultdict[str, views.Sums] = defaultdict(views.Sums)
+        self._rounds = Rounds()
         self._all_dirty = False
         self._logs_dirty = False
         self._cursors = (0, 0)
         self._book: wire.BookView | None = None
-        self._sweep: list[str] = []
         self._members = context.policy.members
 
     # --- what happens -----------------------------------------------------------------------------
@@ -73,7 +85,7 @@ class Stream:
     def note_commit(self, effects: Effects) -> None:
         """A commit changed some mailboxes and perhaps the logs."""
         if self._readers:
-            self._dirty |= effects.touched
+            self._rounds.note(effects.touched)
             self._logs_dirty = True
 
     def note_book(self) -> None:
@@ -91,6 +103,7 @@ class Stream:
             await self._context.clock.wait_us(self._context.stopping, TICK_US)
             if not self._readers:
                 self._views.clear()
+                self._sums.clear()
                 continue
             try:
                 async with self._telling:
@@ -118,8 +131,30 @@ class Stream:
         if self._readers >= READERS:
             raise refuse("conflict", f"there are {READERS} readers already")
         cursors = _parse_cursors(request.headers.get("last-event-id"))
-        subscriber = Subscriber(caller=caller, workspace=workspace, hang_up=request.state.hang_up)
+        subscriber = Subscriber(
+            id=str(next(self._numbers)),
+            caller=caller,
+            workspace=workspace,
+            hang_up=request.state.hang_up,
+        )
         return StreamingResponse(self._follow(subscriber, cursors), media_type="text/event-stream")
+
+    async def show(self, request: Request) -> Response:
+        """A reader says what it has on its screen; that comes first from now on."""
+        caller = caller_of(request)
+        body = await body_of(request, wire.ShownRequest)
+        if len(body.mailboxes) > SHOWN:
+            raise invalid(("mailboxes", f"{SHOWN} at most"))
+        id_ = request.path_params["id"]
+        for subscriber in self._subscribers:
+            if subscriber.id == id_ and subscriber.caller.name == caller.name:
+                subscriber.shown = [
+                    name
+                    for name in body.mailboxes
+                    if (view := self._views.get(name)) and subscriber.wants(view.workspace)
+                ]
+                return reply({})
+        raise refuse("not-found", f"you read no stream {id_!r}")
 
     async def _follow(
         self, subscriber: Subscriber, cursors: Cursors | None
@@ -144,9 +179,11 @@ class Stream:
     async def _open(self, subscriber: Subscriber) -> tuple[wire.Snapshot, Cursors]:
         """The snapshot and the ends of the logs; what comes after these is queued."""
         if not self._subscribers:
-            self._dirty = set()
-            self._logs_dirty = False
-            self._views = {view.address: view for view in await self._all_views()}
+            self._rounds = Rounds()
+            self._logs_dirty = self._all_dirty = False
+            self._views.clear()
+            self._sums.clear()
+            self._keep(await self._look(await self._addresses()))
             self._cursors = await self._context.store.read(lambda reader: reader.log_ends())
         else:
             await self._tell_changes()
@@ -158,13 +195,14 @@ class Stream:
         mailboxes = [view for view in self._views.values() if subscriber.wants(view.workspace)]
         workspaces = await self._workspaces()
         snapshot = wire.Snapshot(
+            stream=subscriber.id,
             now=show_time(self._context.clock.wall_us()),
             version=VERSION,
             actor=subscriber.caller.name,
             role=subscriber.caller.role.value,
             workspaces=[view for view in workspaces if subscriber.wants(view.name)],
             mailboxes=mailboxes,
-            totals=_totals(mailboxes),
+            totals=self._totals(subscriber),
             book=subscriber.book(self._context.book),
         )
         return snapshot, ends
@@ -172,38 +210,61 @@ class Stream:
     # --- telling ----------------------------------------------------------------------------------
 
     async def _tell_changes(self) -> None:
+        removed: list[str] = []
         if self._all_dirty:
             self._all_dirty = False
-            fresh = await self._all_views()
-            removed = list(self._views.keys() - {view.address for view in fresh})
-        else:
-            names = self._dirty | self._next_sweep()
-            self._dirty = set()
-            fresh = await self._context.store.look(lambda tx: _views_of(tx, names))
-            removed = []
-        changed = [view for view in fresh if self._views.get(view.address) != view]
+            present = await self._addresses()
+            removed = list(self._views.keys() - set(present))
+            self._rounds.note(sorted(present, key=self._views.__contains__))
+        shown = {name: None for reader in self._subscribers for name in reader.shown}
+        fresh = await self._look(self._rounds.take(shown, self._views))
+        before = {view.address: self._views.get(view.address) for view in fresh}
+        changed = [view for view in fresh if before[view.address] != view]
         book = self._context.book if self._context.book != self._book else None
         if not changed and not removed and book is None:
             return
         self._book = self._context.book
-        gone = {address: self._views.pop(address).workspace for address in removed}
-        self._views.update((view.address, view) for view in changed)
+        left: list[tuple[str, str, str | None]] = [
+            (view.address, was.workspace, view.workspace)
+            for view in changed
+            if (was := before[view.address]) and was.workspace != view.workspace
+        ]
+        self._keep(changed)
+        left += [(address, self._drop(address).workspace, None) for address in removed]
         workspaces = await self._workspaces()
         for subscriber in list(self._subscribers):
             mine = [view for view in changed if subscriber.wants(view.workspace)]
-            mine_gone = [address for address, name in gone.items() if subscriber.wants(name)]
+            mine_gone = [
+                address
+                for address, was, now in left
+                if subscriber.wants(was) and not (now and subscriber.wants(now))
+            ]
             if not mine and not mine_gone and book is None:
                 continue
-            visible = [view for view in self._views.values() if subscriber.wants(view.workspace)]
             change = wire.Change(
                 now=show_time(self._context.clock.wall_us()),
                 mailboxes=mine,
                 removed=mine_gone,
                 workspaces=[view for view in workspaces if subscriber.wants(view.name)],
-                totals=_totals(visible),
+                totals=self._totals(subscriber),
                 book=subscriber.book(book) if book is not None else None,
             )
             subscriber.put(_frame(change, self._cursors))
+
+    def _keep(self, fresh: list[wire.MailboxView]) -> None:
+        for view in fresh:
+            if (before := self._views.get(view.address)) is not None:
+                self._sums[before.workspace].add(before, -1)
+            self._views[view.address] = view
+            self._sums[view.workspace].add(view)
+
+    def _drop(self, address: str) -> wire.MailboxView:
+        view = self._views.pop(address)
+        self._sums[view.workspace].add(view, -1)
+        return view
+
+    def _totals(self, subscriber: Subscriber) -> wire.Totals:
+        return views.totals([sums for name, sums in self._sums.items() if subscriber.wants(name)])
 
     async def _tell_logs(self) -> None:
         if not self._logs_dirty:
@@ -258,45 +319,34 @@ class Stream:
         for subscriber in list(self._subscribers):
             subscriber.put(frame)
 
-    async def _all_views(self) -> list[wire.MailboxView]:
-        def ask(tx: Transaction) -> list[wire.MailboxView]:
-            return _views_of(tx, {m.address for m in tx.memory.mailboxes_in("everything", "")})
+    async def _addresses(self) -> list[str]:
+        return await self._context.store.look(
+            lambda tx: [m.address for m in tx.memory.mailboxes_in("everything", "")]
+        )
 
-        return await self._context.store.look(ask)
+    async def _look(self, addresses: Collection[str]) -> list[wire.MailboxView]:
+        """These mailboxes as they are now. The writer does other work between two goes."""
+        found: list[wire.MailboxView] = []
+        waiting = list(addresses)
+        for at in range(0, len(waiting), LOOK):
+            part = waiting[at : at + LOOK]
+            found += await self._context.store.look(partial(_views_of, addresses=part))
+        return found
 
     async def _workspaces(self) -> list[wire.WorkspaceView]:
-        by_workspace: dict[str, list[wire.MailboxView]] = {}
-        for view in self._views.values():
-            by_workspace.setdefault(view.workspace, []).append(view)
         return await self._context.store.look(
             lambda tx: [
-                views.workspace_view(tx.memory, workspace, by_workspace.get(workspace.name, []))
+                views.workspace_view(
+                    tx.memory, workspace, self._sums.get(workspace.name) or views.Sums()
+                )
                 for workspace in tx.memory.policy.workspaces.values()
             ]
         )
 
-    def _next_sweep(self) -> set[str]:
-        """The mailboxes whose turn it is to be looked at again."""
-        if not self._sweep:
-            self._sweep = list(self._views)
-        size = -(-len(self._views) // SWEEP_TICKS)
-        names, self._sweep = self._sweep[:size], self._sweep[size:]
-        return set(names)
 
-
-def _views_of(tx: Transaction, addresses: set[str]) -> list[wire.MailboxView]:
-    found = (tx.memory.mailbox(address) for address in sorted(addresses))
+def _views_of(tx: Transaction, addresses: list[str]) -> list[wire.MailboxView]:
+    found = (tx.memory.mailbox(address) for address in addresses)
     return [views.mailbox_view(tx.memory, mailbox, tx.now_us) for mailbox in found if mailbox]
-
-
-def _totals(mailboxes: list[wire.MailboxView]) -> wire.Totals:
-    return wire.Totals(
-        waiting=sum(view.waiting for view in mailboxes),
-        sending=sum(view.sending for view in mailboxes),
-        unknown=sum(view.unknown for view in mailboxes),
-        sent_24h=sum(view.sent_24h for view in mailboxes),
-        bounced_24h=sum(view.bounced_24h for view in mailboxes),
-    )
 
 
 def _told(

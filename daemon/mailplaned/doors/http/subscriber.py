@@ -17,11 +17,13 @@ BACKLOG_BYTES = 8 * 2**20
 
 @dataclass(slots=True, eq=False)
 class Subscriber:
-    """A reader. `hang_up` closes its connection."""
+    """A reader. `hang_up` closes its connection; `shown` is what it has on its screen."""
 
+    id: str
     caller: Caller
     workspace: str | None
     hang_up: Callable[[], None]
+    shown: list[str] = field(default_factory=list)
     frames: list[bytes] = field(default_factory=list)
     size: int = 0
     """Bytes that are queued, and those that the connection has not yet got rid of."""

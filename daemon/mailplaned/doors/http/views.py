@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import Counter
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -130,10 +131,29 @@ def pause_view(pause: Pause) -> wire.PauseView:
     )
 
 
-def workspace_view(
-    memory: Memory, workspace: Workspace, mailboxes: list[wire.MailboxView]
-) -> wire.WorkspaceView:
-    """A workspace, summed over the views of its mailboxes."""
+@dataclass(slots=True)
+class Sums:
+    """Sums over mailboxes, kept by adding (1) and taking away (-1) views."""
+
+    states: Counter[str] = field(default_factory=Counter)
+    waiting: int = 0
+    sending: int = 0
+    unknown: int = 0
+    sent_24h: int = 0
+    bounced_24h: int = 0
+
+    def add(self, view: wire.MailboxView, sign: int = 1) -> None:
+        """Count a mailbox in or out."""
+        self.states[view.state] += sign
+        self.waiting += sign * view.waiting
+        self.sending += sign * view.sending
+        self.unknown += sign * view.unknown
+        self.sent_24h += sign * view.sent_24h
+        self.bounced_24h += sign * view.bounced_24h
+
+
+def workspace_view(memory: Memory, workspace: Workspace, sums: Sums) -> wire.WorkspaceView:
+    """A workspace with the sums over its mailboxes."""
     pauses = memory.pauses.get(("everything", ""), []) + memory.pauses.get(
         ("workspace", workspace.name), []
     )
@@ -141,11 +161,22 @@ def workspace_view(
         name=workspace.name,
         title=workspace.title or workspace.name,
         colour=workspace.colour,
-        mailboxes=len(mailboxes),
-        states=dict(Counter(view.state for view in mailboxes)),
-        waiting=sum(view.waiting for view in mailboxes),
-        unknown=sum(view.unknown for view in mailboxes),
+        mailboxes=sums.states.total(),
+        states=dict(+sums.states),
+        waiting=sums.waiting,
+        unknown=sums.unknown,
         pauses=[pause_view(pause) for pause in pauses],
+    )
+
+
+def totals(parts: list[Sums]) -> wire.Totals:
+    """The sums of several workspaces."""
+    return wire.Totals(
+        waiting=sum(part.waiting for part in parts),
+        sending=sum(part.sending for part in parts),
+        unknown=sum(part.unknown for part in parts),
+        sent_24h=sum(part.sent_24h for part in parts),
+        bounced_24h=sum(part.bounced_24h for part in parts),
     )
 
 
