@@ -143,8 +143,8 @@ def measure_dashboard(folder: Path, scale: Scale) -> Report:
         say(f"  the stand-in came to {slowest} changes a second only, not {_HZ}")
     report = Report()
     report.goals = {
-        "dashboard_cpu_10k_4hz": short(max(shares["all"], shares["visible"])),
-        "dashboard_cpu_10k_4hz_usual": short(shares["one_percent"]),
+        "dashboard_cpu_10k_4hz": max(shares.values()),
+        "dashboard_cpu_10k_4hz_usual": shares["one_percent"],
         "dashboard_key_p50_ms": middle(keys),
         "dashboard_rss_mib_over_base": short(idle_mib - base_mib),
     }
