@@ -45,33 +45,37 @@ def _check_checkpoints(
     report: Report, seals: Seals, lines: Iterator[ExportLine]
 ) -> ExportLine | None:
     """Take the checkpoints, compare table and file; the first line behind them."""
-    table: set[int] = set()
-    kept: set[int] = set()
+    table: list[int] = []
+    kept: list[int] = []
+    number = 0
     behind = None
     for line in lines:
         if isinstance(line, ExportCheckpoint):
-            table.add(line.checkpoint.size)
+            _in_order(report, table, line.checkpoint.size, named(line.checkpoint))
             seals.take(line.checkpoint)
         elif isinstance(line, ExportKept):
-            name = f"line {line.number} of the file outside the database"
+            number += 1
+            name = f"line {number} of the file outside the database"
+            if line.number != number:
+                report.add(None, f"{name} is called line {line.number}")
             try:
                 checkpoint = msgspec.json.decode(line.text, type=CheckpointView)
             except (msgspec.DecodeError, UnicodeError, RecursionError):
                 report.add(None, f"{name} was altered: it is no checkpoint")
                 continue
-            kept.add(checkpoint.size)
+            _in_order(report, kept, checkpoint.size, name)
             seals.take(checkpoint, name)
         else:
             behind = line
             break
-    if cut := sorted(table - kept):
+    if cut := sorted(set(table) - set(kept)):
         how = "its end was cut" if cut[0] > max(kept, default=0) else "lines were removed"
         report.add(
             None,
             f"the file outside the database lacks {len(cut)} of the checkpoints, "
             f"the first that of {cut[0]} entries: {how}",
         )
-    if lost := sorted(kept - table):
+    if lost := sorted(set(kept) - set(table)):
         report.add(
             None,
             f"the database lacks {len(lost)} of the checkpoints that the file outside has, the "
@@ -80,6 +84,13 @@ def _check_checkpoints(
         )
     report.checkpoints = len(seals.good)
     return behind
+
+
+def _in_order(report: Report, sizes: list[int], size: int, name: str) -> None:
+    """Note the next checkpoint; each is larger than the one before."""
+    if sizes and size <= sizes[-1]:
+        report.add(None, f"{name} stands behind a checkpoint of {sizes[-1]} entries")
+    sizes.append(size)
 
 
 class _Entries:
