@@ -95,9 +95,11 @@ def load_waiting(bindings: Bindings, queues: Iterable[Queue]) -> tuple[int, set[
             for names, slot_us in zip(domains, slots, strict=True):
                 for track in of_domains(names):
                     track.planned.append(slot_us)
+    as_read = in_order = array("q")
     for track in bindings.tracks.values():
-        if track.planned:
-            track.planned = array("q", sorted(track.planned))
+        if track.planned != as_read:  # an account and its workspace often wait for the same
+            as_read, in_order = track.planned, array("q", sorted(track.planned))
+        track.planned = in_order[:]
     return count, orphans
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -326,7 +327,9 @@ class SqlTransaction(SqlReader, AuditWriter):
         domains_of = lru_cache(_DOMAINS_KEPT)(rows.domains_of)
         senders: dict[rows.Row, Sender] = {}
         self._scopes.learn()
-        for row in self._db.execute(Q["charges"], (since_us,)):
+        under_way = self._db.execute(Q["charges_under_way"])
+        ended = self._db.execute(Q["charges"], (since_us,))
+        for row in chain(under_way, ended):
             alike = row[:4]
             sender = senders.get(alike)
             if sender is None:

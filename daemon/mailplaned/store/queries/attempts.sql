@@ -15,11 +15,12 @@ SELECT number, mailbox_id, account_id, workload, begun_at, ended_at, outcome, ch
   stage, reply, peer
 FROM attempts WHERE message_id = ? ORDER BY number;
 
--- name: charges
--- Those under way first, then the ended ones by their end, from the index alone.
+-- name: charges_under_way
 SELECT account_id, mailbox_id, workload, recipients, domains, ended_at, outcome IS 'unknown'
-FROM attempts WHERE charged = 1 AND ended_at IS NULL
-UNION ALL
+FROM attempts WHERE charged = 1 AND ended_at IS NULL;
+
+-- name: charges
+-- From the index alone, in its order.
 SELECT account_id, mailbox_id, workload, recipients, domains, ended_at, outcome IS 'unknown'
 FROM attempts WHERE charged = 1 AND ended_at > ?
 ORDER BY ended_at;
