@@ -15,7 +15,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from tests.chaos.runs import RUNS
 from tests.chaos.verdict import Measured, Run, Skipped
@@ -51,6 +52,7 @@ class Report:
         measured = self._measure(name, run, run.twin_cases, (twin,))
         if measured is None:
             return
+        measured = replace(measured, details=measured.details.partition("\n")[0])
         noticed = not run.goal.met(measured)
         if not noticed:
             self.failed[name] = "blind: the planted bug was not noticed"
@@ -79,9 +81,13 @@ def _say(name: str, measured: Measured, verdict: str) -> None:
     print(f"{name}: {number} ({measured.cases} cases, {measured.details}) {verdict}", flush=True)
 
 
+def _named(name: str) -> Callable[[Run], bool]:
+    return lambda run: f"{run.name}-".startswith(f"{name}-")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
-    parser.add_argument("names", nargs="*", choices=[[], *(run.name for run in RUNS)])
+    parser.add_argument("names", nargs="*", help="runs, or the first words of several: hostile")
     parser.add_argument("--list", action="store_true", help="what there is")
     parser.add_argument("--twins", action="store_true", help="each run, then its planted bugs")
     parser.add_argument("--twin", action="store_true", help="the planted bugs only")
@@ -90,12 +96,15 @@ def main() -> int:
         for run in RUNS:
             print(f"{run.name:16} goal {run.goal.words:18} {run.cases:>6} cases", *run.twins)
         return 0
+    unknown = [name for name in arguments.names if not any(map(_named(name), RUNS))]
+    if unknown:
+        parser.error(f"no such run: {', '.join(unknown)}; --list shows what there is")
     full = os.environ.get("FULL") == "1"
     twins = arguments.twins or arguments.twin or os.environ.get("TWINS") == "1"
     report = Report()
     began = time.monotonic()
     for run in RUNS:
-        if arguments.names and run.name not in arguments.names:
+        if arguments.names and not any(_named(name)(run) for name in arguments.names):
             continue
         if not arguments.twin:
             report.run(run, run.full if full else run.cases)

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from mailplaned import __main__
 from mailplaned import main as daemon_main
 from mailplaned.core import Core
@@ -22,7 +24,7 @@ from mailplaned.domain.governor import Governor, Plan
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.policy import Delivery
 from mailplaned.domain.roles import Caller, Role
-from mailplaned.doors.http import guard, stream, subscriber
+from mailplaned.doors.http import guard, stream, submissions, subscriber
 from mailplaned.runtime import place
 from mailplaned.services import settling
 from mailplaned.store import database, store
@@ -160,6 +162,15 @@ def no_token_check() -> None:
     guard.Guard._caller = lambda self, scope: owner  # type: ignore[method-assign]
 
 
+def no_json_check() -> None:
+    """What is no JSON is a fault of ours."""
+
+    def decode(content: Any, type_: Any = Any) -> Any:
+        return msgspec.json.decode(content, type=type_)
+
+    submissions._decode = decode
+
+
 def no_hang_up() -> None:
     """A reader of the stream that does not read is kept, with all that it does not read."""
 
@@ -221,6 +232,7 @@ TWINS: dict[str, Callable[[], None]] = {
         no_idempotency,
         no_host_check,
         no_token_check,
+        no_json_check,
         no_hang_up,
         hoard,
         wide_files,

@@ -1,4 +1,4 @@
-"""A little of `make chaos` in every test run: what faults and races can break, and some twins."""
+"""A little of `make chaos` in every test run: faults, races, hostile input, and some twins."""
 
 from __future__ import annotations
 
@@ -17,8 +17,27 @@ QUICK = (
     ("idempotency", 2),
     ("inject", 3),
     ("files", 30),
+    ("hostile-schema", 100),
+    ("hostile-http", 192),
+    ("hostile-headers", 300),
+    ("hostile-addresses", 300),
+    ("hostile-mime", 300),
+    ("hostile-book", 150),
+    ("hostile-replies", 320),
+    ("hostile-terminal", 300),
 )
-BUGS = (("kill", "unknown-again", 6), ("last-slot", "naive-cap", 1), ("files", "wide-files", 1))
+BUGS = (
+    ("kill", "unknown-again", 6),
+    ("last-slot", "naive-cap", 1),
+    ("files", "wide-files", 1),
+    ("hostile-http", "no-host-check", 160),
+    ("hostile-headers", "no-header-check", 60),
+    ("hostile-addresses", "lax-addresses", 60),
+    ("hostile-mime", "no-dot-stuffing", 100),
+    ("hostile-book", "no-shape-check", 60),
+    ("hostile-replies", "eager", 64),
+    ("hostile-terminal", "no-escaping", 20),
+)
 
 
 @pytest.mark.parametrize(("name", "cases"), QUICK)

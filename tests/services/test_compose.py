@@ -17,7 +17,6 @@ from mailplaned.services.compose import (
     AttachmentDraft,
     Composed,
     Draft,
-    FieldFault,
     Recipient,
     compose,
     finish,
@@ -285,84 +284,19 @@ def test_the_limit_holds_for_the_message_as_assembled() -> None:
     assert faults(Draft(raw=letter), 2500)["raw"].startswith("too large")
 
 
-# --- whatever comes in --------------------------------------------------------------------------
-
-JUNK = st.text("aé=?q_:;,<>@\"'()\\/. \t\r\n\x00\x1b\x85\u202e\ud800B0A", max_size=60) | st.text(
-    st.characters(), max_size=60
-)
-NAMES = st.sampled_from(["X-A", "Bcc", "x-b", "List-Unsubscribe", "Content-Type"]) | JUNK
-MAYBE = st.none() | JUNK
-ADDRESSES = st.lists(
-    st.sampled_from(["kim@example.org", "zoë@example.org", "K. <k@Bücher.example>"]) | JUNK,
-    max_size=3,
-).map(tuple)
-HEADER_JUNK = st.lists(st.tuples(NAMES, JUNK), max_size=4).map(tuple)
-ENCODED = st.binary(max_size=40).map(lambda content: base64.b64encode(content).decode())
-FILES = st.lists(
-    st.builds(
-        AttachmentDraft,
-        name=JUNK | st.just("a.pdf"),
-        type=st.sampled_from(["text/csv; charset=utf-8", "image/png"]) | JUNK,
-        content=ENCODED | JUNK,
-    ),
-    max_size=2,
-).map(tuple)
-RAW_LINES = st.lists(
-    st.sampled_from(
-        [
-            "From: a@b.test",
-            "To: kim@example.org, li@example.org",
-            "Bcc: max@example.org",
-            "Subject: =?utf-8?q?a=0ABcc?=",
-            "Content-Type: multipart/mixed; boundary=x",
-            "--x",
-            "--x--",
-            "",
-            " folded",
-            "\r",
-        ]
-    )
-    | JUNK,
-    max_size=10,
-)
-RAWS = RAW_LINES.map(lambda lines: raw("\n".join(lines).encode("utf-8", "replace")))
-DRAFTS = st.builds(
-    Draft,
-    to=ADDRESSES,
-    cc=ADDRESSES,
-    bcc=ADDRESSES,
-    reply_to=MAYBE,
-    subject=MAYBE,
-    text=MAYBE,
-    html=MAYBE,
-    headers=HEADER_JUNK,
-    attachments=FILES,
-)
-RAW_DRAFTS = st.builds(Draft, to=ADDRESSES, raw=RAWS | JUNK)
+# --- what comes out ------------------------------------------------------------------------------
 
 
-def check_whole(message: Composed, expected: Counter[str] | None) -> None:
+def check_whole(message: Composed, expected: Counter[str]) -> None:
     content = finished(message)
     assert mime.check_wire(content) is None
     own = Counter(name.decode().lower() for name, _ in mime.header_fields(content))
     assert own == lenient_fields(content) == stdlib_fields(content)
     assert own["bcc"] == 0
     assert max(own[name] for name in ("from", "date", "message-id", "x-mailplane-id")) == 1
-    assert expected is None or own == expected
+    assert own == expected
     parsed = message_from_bytes(content)
     assert not any(part.defects for part in parsed.walk())
-
-
-@given(DRAFTS | RAW_DRAFTS)
-def test_any_submission_gets_faults_or_a_message_without_a_smuggled_header(draft: Draft) -> None:
-    result = compose(draft, token=TOKEN, limit_bytes=LIMIT)
-    if isinstance(result, Composed):
-        check_whole(result, None)
-    else:
-        assert result
-        assert all(isinstance(fault, FieldFault) for fault in result)
-        for fault in result:
-            f"{fault.field} {fault.reason}".encode()
 
 
 PLAIN = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=120)
