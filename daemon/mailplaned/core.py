@@ -45,7 +45,7 @@ class Core:
         self._clock = clock
         self._random = random
         self._restored = restored
-        self._transports = transports
+        self.transports = transports
         self.store = SqliteStore(connections, clock, rebuild, random)
         self.dispatcher = Dispatcher(
             store=self.store, transports=transports, signer=signer, clock=clock, random=random
@@ -91,7 +91,7 @@ class Core:
             await asyncio.wait([sending])
             self.upkeep.stop()
             await asyncio.wait([house])
-            for transport in self._transports.values():
+            for transport in self.transports.values():
                 await transport.close()
             self.audit.stop()
             await asyncio.wait([auditing])

@@ -15,9 +15,10 @@ from pathlib import Path
 import structlog
 
 from mailplane_wire.backup import BackupView
+from mailplane_wire.doctor import CheckView
 from mailplane_wire.paths import Places
 from mailplane_wire.resources import BookView
-from mailplaned import backup
+from mailplaned import backup, doctor
 from mailplaned.book.load import Loaded, load
 from mailplaned.book.watch import changes
 from mailplaned.core import Core
@@ -138,6 +139,7 @@ class _Process:
             book=_book_view(policy, clock, []),
             findings=self._findings,
             back_up=self._back_up,
+            examine=self._examine,
             shim_port=self._shim.getsockname()[1],
             sqlite_version=sqlite3.sqlite_version,
         )
@@ -293,6 +295,17 @@ class _Process:
                 "by elapsed time until: mailplane clock accept"
             )
         return found
+
+    async def _examine(self) -> list[CheckView]:
+        seen = doctor.Seen(
+            places=self._places,
+            policy=self._context.policy,
+            findings=self._findings(),
+            sqlite=self._context.sqlite_version,
+            wall_us=self._clock.wall_us(),
+            ahead_us=self._core.store.clock_ahead_us,
+        )
+        return await doctor.examine(seen, self._core.transports["smtp"])
 
     async def _watchdog(self) -> None:
         """Tell the service manager that all is well, if the loops have really turned."""

@@ -38,6 +38,7 @@ VERBS: Final = {
     "token": "token",
     "secret": "secret",
     "backup": "backup",
+    "doctor": "doctor",
     "completion": "completion",
 }
 """Each verb or noun and the file it is in; a file is imported when it is needed."""

@@ -193,6 +193,9 @@ async def test_credentials_travel_inside_tls(
         assert relay.logins == [(method, True)]
         probed = await transport.probe(on)
         assert (probed.outcome, probed.stage, probed.recipients) == (TAKEN, Stage.AUTH, ())
+        ends_us = probed.certificate_ends_us
+        assert ends_us is not None
+        assert ends_us > TODAY_US
 
 
 @pytest.mark.parametrize("tls", [Tls.STARTTLS, Tls.IMPLICIT])
@@ -239,6 +242,9 @@ async def test_a_server_that_echoes_credentials_does_not_get_them_into_a_report(
         assert report.reply.enhanced == "5.7.8"
         assert "withheld" in report.reply.text
         assert PASSWORD[:8] not in repr(report)
+
+
+TODAY_US = 1_790_000_000_000_000
 
 
 NOT_FOLLOWED: list[tuple[str, Callable[[Account], Account]]] = [

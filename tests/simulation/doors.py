@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailplane_wire.backup import BackupView
+from mailplane_wire.doctor import CheckView
 from mailplane_wire.resources import BookView
 from mailplaned.core import Core
 from mailplaned.domain import ids
@@ -38,6 +39,11 @@ async def no_backup(*, with_keys: bool) -> BackupView:
     raise OSError
 
 
+async def no_checks() -> list[CheckView]:
+    """There is no host to look at."""
+    return []
+
+
 class Doors:
     """The doors of one daemon, from one of its lives to the next."""
 
@@ -55,6 +61,7 @@ class Doors:
             book=BookView(hash=policy.hash, applied_at="", notices=[], problems=[]),
             findings=list,
             back_up=no_backup,
+            examine=no_checks,
             shim_port=PORT,
             sqlite_version="",
         )

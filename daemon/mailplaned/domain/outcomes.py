@@ -62,7 +62,8 @@ class Report:
     """The outcome of one attempt with its evidence.
 
     `recipients` has one entry per recipient of the attempt, in order. `retry_after_us` is how long
-    the provider asked to wait, if it did. `peer` is host and port.
+    the provider asked to wait, if it did. `peer` is host and port. `certificate_ends_us`: when the
+    provider's certificate ends; only a probe tells it.
     """
 
     outcome: Outcome
@@ -71,6 +72,7 @@ class Report:
     recipients: tuple[RecipientReport, ...]
     peer: str | None = None
     retry_after_us: int | None = None
+    certificate_ends_us: int | None = None
 
 
 REPLY_TEXT_CHARS = 500

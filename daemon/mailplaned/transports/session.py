@@ -20,6 +20,7 @@ from aiosmtplib.response import SMTPResponse
 
 from mailplaned.domain.outcomes import Outcome, Reply, Stage, classify, parse_reply
 from mailplaned.domain.policy import Account, Tls
+from mailplaned.domain.windows import SECOND_US
 from mailplaned.ports import Secrets
 from mailplaned.transports.wire import Wire
 
@@ -85,6 +86,13 @@ class Session:
     def reusable(self) -> bool:
         """Whether the connection is up and in step."""
         return self.wire.in_step
+
+    @property
+    def certificate_ends_us(self) -> int | None:
+        """When the server's certificate ends; None without TLS."""
+        transport = self.wire.transport
+        found = transport.get_extra_info("peercert") if transport else None
+        return ssl.cert_time_to_seconds(found["notAfter"]) * SECOND_US if found else None
 
     async def ask(self, stage: Stage, *words: bytes, timeout_s: float) -> SMTPResponse:
         """Send a command and return its reply, whatever it says; raise Ended without one."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 
 from mailplaned.domain.outcomes import Outcome, RecipientReport, Reply, Report, Stage
 from mailplaned.domain.policy import Account
@@ -67,10 +68,11 @@ class SmtpTransport:
             session = await self._open(account, (account.username or "").rpartition("@")[2])
         except Ended as end:
             return _report(account, end, ())
+        ends_us = session.certificate_ends_us
         self._pool.dismiss(session)
         stage = Stage.GREETING if account.username is None else Stage.AUTH
         ready = Ended(stage, Reply(text="ready to send"), Outcome.ACCEPTED)
-        return _report(account, ready, ())
+        return replace(_report(account, ready, ()), certificate_ends_us=ends_us)
 
     async def close(self) -> None:
         """Close idle connections; no attempt is under way any more."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from mailplane_wire.backup import BackupView
+from mailplane_wire.doctor import CheckView
 from mailplane_wire.resources import BookView
 from mailplaned.domain.ids import Id
 from mailplaned.domain.policy import Policy
@@ -54,6 +55,7 @@ class Context:
     book: BookView
     findings: Callable[[], list[str]]
     back_up: BackUp
+    examine: Callable[[], Awaitable[list[CheckView]]]
     shim_port: int
     sqlite_version: str
     tokens: dict[bytes, Token] = field(default_factory=dict)

@@ -305,6 +305,12 @@ async def health(request: Request, context: Context) -> Response:
     )
 
 
+async def doctor(request: Request, context: Context) -> Response:
+    """Look the whole set-up over; every provider account is tried."""
+    permit(caller_of(request), Action.READ, None)
+    return reply(wire.Page(items=await context.examine(), next=None))
+
+
 async def verify_ledger(request: Request, context: Context) -> Response:
     """Recompute the ledger from the tables and compare it with memory."""
     caller = caller_of(request)

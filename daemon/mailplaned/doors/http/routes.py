@@ -15,6 +15,7 @@ from mailplane_wire import submissions as sub
 from mailplane_wire import vault
 from mailplane_wire.audit.lines import AuditKey, CheckpointView, Redacted, RedactRequest
 from mailplane_wire.backup import BackupRequest, BackupView
+from mailplane_wire.doctor import CheckView
 from mailplaned.doors.http import (
     audit,
     audit_export,
@@ -134,6 +135,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/vault/rekey", secrets.rekey, dict[str, int]),
     Route("POST", "/v1/backups", people.back_up, BackupView, 201, body=BackupRequest,
           bodiless=True),
+    Route("GET", "/v1/doctor", resources.doctor, wire.Page, page_of=CheckView),
     Route("GET", "/v1/ledger/verify", resources.verify_ledger, wire.LedgerReport),
     Route("POST", "/v1/clock/accept", people.accept_clock, dict[str, int], body=_REASON),
     Route("GET", "/v1/health", resources.health, wire.Health, shim=True, open=True),

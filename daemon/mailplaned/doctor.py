@@ -1,0 +1,188 @@
+"""Looks the whole set-up over and says what to do about each thing that is not as it should be."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mailplane_wire.doctor import CheckView
+from mailplane_wire.paths import Places
+from mailplaned.backup import DATABASE
+from mailplaned.domain.outcomes import Outcome, Report
+from mailplaned.domain.policy import Account, Policy
+from mailplaned.domain.windows import DAY_US
+from mailplaned.ports import Transport
+
+LEAST_FREE_BYTES: Final = 1024**3
+"""Below this a day's mail may not fit."""
+
+LARGEST_WAL_BYTES: Final = 256 * 1024**2
+"""A log that grows beyond this is not checkpointed: something reads without an end."""
+
+EARLIEST_US: Final = 1_767_225_600_000_000
+"""2026-01-01: an earlier wall clock is wrong."""
+
+_FIXED_SQLITE: Final = (3, 51, 3)
+_CERTIFICATE_DAYS: Final = 21
+_PROBES: Final = 8
+"""Accounts that are tried at the same time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the running daemon knows of itself."""
+
+    places: Places
+    policy: Policy
+    findings: Sequence[str]
+    sqlite: str
+    wall_us: int
+    ahead_us: int
+
+
+async def examine(seen: Seen, transport: Transport) -> list[CheckView]:
+    """Every check, in the order in which to mend things."""
+    here = await asyncio.to_thread(lambda: [*_folders(seen.places), *_disk(seen.places.state)])
+    return [
+        *here,
+        *_clock(seen),
+        _sqlite(seen.sqlite),
+        *_findings(seen),
+        *await _accounts(seen, transport),
+    ]
+
+
+def _folders(places: Places) -> Iterator[CheckView]:
+    loose = [
+        f"{path.name} ({stat.S_IMODE(path.lstat().st_mode):04o})"
+        for path in sorted(places.state.iterdir())
+        if not stat.S_ISSOCK(path.lstat().st_mode) and path.lstat().st_mode & 0o077
+    ]
+    if places.state.stat().st_mode & 0o077:
+        loose.insert(0, f"the folder itself ({stat.S_IMODE(places.state.stat().st_mode):04o})")
+    yield _judged(
+        "state folder",
+        str(places.state) if not loose else f"others can use {', '.join(loose)}",
+        f"chmod -R go= {places.state}" if loose else None,
+    )
+    there = (places.config / "mailplane.toml").exists() or any(places.config.glob("workspaces/*"))
+    yield _judged(
+        "book folder",
+        str(places.config) if there else f"{places.config} holds no book",
+        None if there else "mailplane init, or give --config",
+        grave=False,
+    )
+    mode = stat.S_IMODE(places.socket.stat().st_mode) if places.socket.exists() else None
+    yield _judged(
+        "operator socket",
+        f"{places.socket}, {mode:04o}" if mode is not None else f"{places.socket} is gone",
+        None if mode is not None and not mode & 0o007 else "restart the daemon",
+    )
+
+
+def _disk(state: Path) -> Iterator[CheckView]:
+    free = shutil.disk_usage(state).free
+    yield _judged(
+        "disk space",
+        f"{free // 1024**2} MiB free beside the database",
+        None if free >= LEAST_FREE_BYTES else "free some, or move the state folder",
+        grave=free < LEAST_FREE_BYTES // 8,
+    )
+    wal = state / f"{DATABASE}-wal"
+    size = wal.stat().st_size if wal.exists() else 0
+    yield _judged(
+        "write-ahead log",
+        f"{size // 1024} KiB",
+        None if size <= LARGEST_WAL_BYTES else "close what reads the database; restart the daemon",
+        grave=False,
+    )
+
+
+def _clock(seen: Seen) -> Iterator[CheckView]:
+    wrong = None
+    if seen.wall_us < EARLIEST_US:
+        wrong = "set the clock (chronyc makestep), then restart the daemon"
+    elif seen.ahead_us:
+        wrong = "if the wall clock is right: mailplane clock accept"
+    detail = f"{seen.ahead_us // 1_000_000} s ahead of elapsed time" if seen.ahead_us else "steady"
+    yield _judged("clock", detail if seen.wall_us >= EARLIEST_US else "long past", wrong)
+
+
+def _sqlite(version: str) -> CheckView:
+    found = tuple(int(part) for part in version.split("."))
+    if found >= _FIXED_SQLITE:
+        return _judged("SQLite", version, None)
+    detail = f"{version}, older than 3.51.3: two writers could lose a commit; mailplane has one"
+    return _judged("SQLite", detail, "never open the database with another program", grave=False)
+
+
+def _findings(seen: Seen) -> Iterator[CheckView]:
+    book = [words for words in seen.findings if words.startswith("book: ")]
+    yield _judged(
+        "book",
+        f"{seen.policy.hash} is in force" if not book else book[0].removeprefix("book: "),
+        "mailplane book check" if book else None,
+    )
+    idle = len(seen.policy.notices)
+    yield _judged(
+        "book notices",
+        f"{idle}" if idle else "none",
+        "mailplane book status" if idle else None,
+        grave=False,
+    )
+    for words in seen.findings:
+        if words not in book:
+            what, _, fix = words.rpartition("; ")
+            yield _judged("finding", what or words, fix or "see docs/operator.md")
+
+
+async def _accounts(seen: Seen, transport: Transport) -> list[CheckView]:
+    accounts = [
+        account
+        for workspace in seen.policy.workspaces.values()
+        for account in workspace.accounts.values()
+        if account.supported
+    ]
+    gate = asyncio.Semaphore(_PROBES)
+
+    async def probe(account: Account) -> Report:
+        async with gate:
+            return await transport.probe(account)
+
+    reports = await asyncio.gather(*map(probe, accounts))
+    return [
+        check
+        for account, report in zip(accounts, reports, strict=True)
+        for check in _account(account, report, seen.wall_us)
+    ]
+
+
+def _account(account: Account, report: Report, wall_us: int) -> Iterable[CheckView]:
+    name = f"account {account.key}"
+    if report.outcome is not Outcome.ACCEPTED:
+        yield _judged(
+            name,
+            f"{report.peer or account.host}, {report.stage}: {report.reply.text}",
+            f"mend host, port, tls or log-in of [[account]] {account.name}, then run this again",
+        )
+        return
+    yield _judged(name, f"{report.peer} answers and lets us in", None)
+    if report.certificate_ends_us is not None:
+        days = (report.certificate_ends_us - wall_us) // DAY_US
+        yield _judged(
+            f"certificate of {account.host}",
+            f"valid for {days} days",
+            None if days >= _CERTIFICATE_DAYS else "tell whoever runs the relay to renew it",
+            grave=False,
+        )
+
+
+def _judged(check: str, detail: str, fix: str | None, *, grave: bool = True) -> CheckView:
+    if fix is None:
+        return CheckView(check=check, status="ok", detail=detail)
+    return CheckView(check=check, status="fault" if grave else "warning", detail=detail, fix=fix)

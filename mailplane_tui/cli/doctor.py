@@ -1,0 +1,59 @@
+"""`mailplane doctor`: looks the whole set-up over, with a fix for each finding."""
+
+from __future__ import annotations
+
+import stat
+from typing import Any
+
+import click
+
+from mailplane_tui.cli.output import say, show_json
+from mailplane_tui.cli.session import REFUSED, Failure, Session, Verb, pass_session
+
+_PROBES_S = 300.0
+"""Every account is tried; a silent relay takes its time."""
+
+_MARKS = {"ok": "ok     ", "warning": "WARNING", "fault": "FAULT  "}
+
+
+@click.command(cls=Verb)
+@pass_session
+def doctor(session: Session) -> int:
+    """Check folders, keys, clock, disk, book, secrets and every provider account."""
+    found = _reached(session)
+    if found[-1]["status"] == "ok":
+        with session.failing():
+            found += session.client(_PROBES_S).call("GET", "/v1/doctor")["items"]
+    faults = sum(check["status"] == "fault" for check in found)
+    if session.as_json:
+        show_json({"items": found, "next": None})
+        return REFUSED if faults else 0
+    for check in found:
+        say(f"{_MARKS[check['status']]}  {check['check']}: {check['detail']}")
+        if check["fix"]:
+            say(f"         do: {check['fix']}")
+    warnings = sum(check["status"] == "warning" for check in found)
+    say(f"{len(found)} checks, {faults} faults, {warnings} warnings")
+    return REFUSED if faults else 0
+
+
+def _reached(session: Session) -> list[dict[str, Any]]:
+    """Whether the daemon can be reached at all; nothing else can be asked without it."""
+    places = session.places()
+    try:
+        health = session.call("GET", "/v1/health")
+    except Failure as fault:
+        if not places.state.is_dir():
+            fix = "mailplane init, then mailplane up"
+        elif not places.socket.exists():
+            fix = "mailplane up"
+        elif not stat.S_ISSOCK(places.socket.lstat().st_mode):
+            fix = f"move {places.socket} away, then mailplane up"
+        else:
+            fix = "mailplane up; or ask for a [[member]] entry in the book"
+        return [_check("daemon", "fault", fault.message, fix)]
+    return [_check("daemon", "ok", f"pid {health.get('pid')}, version {health['version']}", None)]
+
+
+def _check(check: str, status: str, detail: str, fix: str | None) -> dict[str, Any]:
+    return {"check": check, "status": status, "detail": detail, "fix": fix}

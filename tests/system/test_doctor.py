@@ -1,0 +1,66 @@
+"""The doctor on real set-ups: nothing to mend on a sound one, else a fix for each thing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from tests.fakes.process_daemon import Daemon, workspace
+from tests.fakes.sink_process import Sink
+
+ANA = 'ana@acme.example; caps = [{limit = 5, per = "day"}]'
+
+
+def doctor(made: Daemon, *flags: str) -> subprocess.CompletedProcess[str]:
+    places = ["--config", made.config, "--state", made.state, "--socket", made.socket]
+    return subprocess.run(
+        [sys.executable, "-m", "mailplane_tui", "doctor", *map(str, places), *flags],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def checks(made: Daemon) -> dict[str, dict[str, Any]]:
+    items = json.loads(doctor(made, "--json").stdout)["items"]
+    return {item["check"]: item for item in items}
+
+
+def test_a_sound_set_up_has_no_fault(the_daemon: Daemon, the_sink: Sink) -> None:
+    the_daemon.write("workspaces/acme.toml", workspace(the_sink.port, ANA))
+    the_daemon.start()
+    said = doctor(the_daemon)
+    assert said.returncode == 0, said.stdout
+    assert "account acme/acme-relay: 127.0.0.1:" in said.stdout
+    assert " 0 faults" in said.stdout
+    assert "FAULT" not in said.stdout
+
+
+def test_each_thing_that_is_wrong_is_named_with_its_fix(the_daemon: Daemon, the_sink: Sink) -> None:
+    login = 'username = "acme"\nsecret = "relay-password"'
+    the_daemon.write("workspaces/acme.toml", workspace(1, ANA, account=login))
+    the_daemon.write("workspaces/beta.toml", workspace(1, "bo@beta.example", name="beta"))
+    the_daemon.start()
+    the_daemon.write("workspaces/broken.toml", "[workspace")
+    (the_daemon.state / "mailplane.db").chmod(0o644)
+    the_daemon.socket.chmod(0o666)
+    found = checks(the_daemon)
+    faults = {name for name, check in found.items() if check["status"] == "fault"}
+    assert {"state folder", "operator socket", "account acme/acme-relay"} <= faults
+    assert "mailplane.db (0644)" in found["state folder"]["detail"]
+    assert found["state folder"]["fix"] == f"chmod -R go= {the_daemon.state}"
+    assert "relay-password" in found["account acme/acme-relay"]["detail"]
+    assert found["account beta/beta-relay"]["fix"].startswith("mend host, port, tls")
+    assert found["finding"]["fix"] == "mailplane secret set relay-password"
+    assert doctor(the_daemon).returncode == 1
+
+
+def test_without_a_daemon_it_says_how_to_start_one(the_daemon: Daemon) -> None:
+    said = doctor(the_daemon)
+    assert said.returncode == 1
+    assert "do: mailplane init, then mailplane up" in said.stdout
+    the_daemon.start()
+    the_daemon.stop()
+    assert "do: mailplane up" in doctor(the_daemon).stdout
