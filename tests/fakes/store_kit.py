@@ -87,7 +87,7 @@ def submission(*to: str, **changes: Any) -> Submission:
         on_cap=None,
         metadata="{}",
     )
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 _random = SeededRandom(7)

@@ -67,7 +67,7 @@ def test_a_suppression_looked_at_only_at_the_door_is_found_out(
 ) -> None:
     def blind(tx: Any, message: Any) -> list[Any]:
         return [
-            replace(r, state=RecipientState.SENDING) if r.state is RecipientState.WAITING else r
+            r._replace(state=RecipientState.SENDING) if r.state is RecipientState.WAITING else r
             for r in tx.recipients(message.id)
         ]
 

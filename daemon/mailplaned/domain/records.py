@@ -1,10 +1,13 @@
-"""What the store keeps, as values. Times are microseconds UTC; names stand in place of row ids."""
+"""What the store keeps, as values. Times are microseconds UTC; names stand in place of row ids.
+
+What is made anew for each message is a tuple: that takes half the time of a frozen dataclass.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from mailplaned.domain.bindings import Demand
 from mailplaned.domain.ids import Id
@@ -26,8 +29,7 @@ class Origin(StrEnum):
     PROVIDER = "provider"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(NamedTuple):
     """One accepted submission, without its body."""
 
     id: Id
@@ -62,8 +64,7 @@ class Message:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipient:
+class Recipient(NamedTuple):
     """One recipient of a message. `position` is its place in the envelope."""
 
     position: int
@@ -121,17 +122,16 @@ class Pause:
     lifted_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """A row of the canonical log; `cursor` and `seq` are given by the store."""
 
     workspace: str
     at_us: int
     kind: str
+    detail: dict[str, Any]
     mailbox: str | None = None
     message: Id | None = None
     recipient: str | None = None
-    detail: dict[str, Any]
     cursor: int = 0
     seq: int = 0
 

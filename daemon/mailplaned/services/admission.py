@@ -7,7 +7,6 @@ no trace.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
 
 from mailplaned.domain.ids import MESSAGE, RANDOM_BITS, Id, make_id, show_id
 from mailplaned.domain.message import RecipientState, State
@@ -47,9 +46,7 @@ def submit(
     answer = _admitted(tx, choice, submission, id_=shown, message_id=message_id)
     _record(tx, choice, submission, id_, answer)
     if submission.idempotency_key is not None:
-        kept = KeptAnswer(
-            fingerprint=submission.fingerprint, message=id_, answer=json.dumps(asdict(answer))
-        )
+        kept = KeptAnswer(fingerprint=submission.fingerprint, message=id_, answer=_kept(answer))
         until_us = choice.expires_us + ANSWERS_KEPT_US
         tx.keep_answer(choice.workspace.name, submission.idempotency_key, kept, until_us)
     return answer
@@ -126,7 +123,11 @@ def _replay(tx: Transaction, workspace: str, submission: Submission) -> Admitted
         )
     fields = json.loads(kept.answer)
     fields["decision"] = Decision(**fields["decision"])
-    return replace(Admitted(**fields), replayed=True)
+    return Admitted(**{**fields, "replayed": True})
+
+
+def _kept(answer: Admitted) -> str:
+    return json.dumps({**answer._asdict(), "decision": answer.decision._asdict()})
 
 
 # --- answer and record ---------------------------------------------------------------------------

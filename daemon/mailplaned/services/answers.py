@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mailplaned.domain.policy import OnCap
 from mailplaned.services.compose import Composed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+class Submission(NamedTuple):
     """What a door hands in. Times and durations are microseconds.
 
     `fingerprint` is a hash of everything that makes two submissions the same.
@@ -28,8 +28,7 @@ class Submission:
     metadata: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(NamedTuple):
     """Why: the binding cap in numbers, this submission counted in. All None when no cap applies."""
 
     verdict: str
@@ -46,8 +45,7 @@ class Decision:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admitted:
+class Admitted(NamedTuple):
     """The answer to an accepted submission. `id` and `message_id` are None in a preflight."""
 
     id: str | None

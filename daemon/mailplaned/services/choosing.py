@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mailplaned.domain.bindings import Demand
 from mailplaned.domain.caps import NEVER_US, Standing
@@ -24,8 +24,7 @@ CLOCK_SLACK_US = 60 * SECOND_US
 """How far in the past a `not_before` may lie: the sender's clock is not ours."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(NamedTuple):
     """Where and when a submission goes. No plan: it is held by `pause`."""
 
     workspace: Workspace
@@ -114,18 +113,17 @@ def _route(workspace: Workspace, caller: Caller, submission: Submission) -> Rout
                 detail=f"{caller.name} may send from {', '.join(sorted(caller.scope.mailboxes))} "
                 "only",
             )
-    able = tuple(
-        tuple(m for m in tier if workspace.accounts[m.account].supported) for tier in tiers
-    )
+    accounts = workspace.accounts
+    able = [tuple([m for m in tier if accounts[m.account].supported]) for tier in tiers]
     if not any(able):
-        account = workspace.accounts[found.tiers[0][0].account]
+        account = accounts[found.tiers[0][0].account]
         return Refused(
             code="invalid",
             field="mailbox",
             detail=f"account {account.name} uses provider {account.provider}, "
             "which this version can't send through",
         )
-    return Route(path=found.path, tiers=tuple(tier for tier in able if tier))
+    return Route(path=found.path, tiers=tuple([tier for tier in able if tier]))
 
 
 def _best(

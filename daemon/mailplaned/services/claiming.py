@@ -7,7 +7,6 @@ What has begun is handed to dispatch once that transaction is committed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.policy import Mailbox
@@ -165,10 +164,10 @@ def _try_unsuppressed(tx: Transaction, message: Message) -> list[Recipient]:
             continue
         hits = suppressed and tx.suppressed(message.workspace, [recipient.address])
         if not hits:
-            recipients.append(replace(recipient, state=RecipientState.SENDING))
+            recipients.append(recipient._replace(state=RecipientState.SENDING))
             continue
         words = f"suppressed ({hits[0].origin}: {hits[0].ground})"
         tx.set_recipients(message.id, [(recipient.position, RecipientState.SUPPRESSED, words)])
         tell(tx, message, State.SUPPRESSED, recipient=recipient.address, reason=words)
-        recipients.append(replace(recipient, state=RecipientState.SUPPRESSED, reply=words))
+        recipients.append(recipient._replace(state=RecipientState.SUPPRESSED, reply=words))
     return recipients

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mailplaned.domain.ids import MESSAGE, Id, show_id
 from mailplaned.domain.message import WAITING, RecipientState, State, state_of
@@ -89,7 +89,7 @@ def resolve(tx: Transaction, id_: Id, *, sent: bool, actor: str, reason: str) ->
 def effective(message: Message, paused: str | None) -> Message:
     """The message as it is to be shown: while a pause stops it, a waiting message is held."""
     if message.state in WAITING and paused is not None:
-        return replace(message, state=State.HELD, reason=paused, slot_us=None)
+        return message._replace(state=State.HELD, reason=paused, slot_us=None)
     return message
 
 

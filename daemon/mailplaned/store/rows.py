@@ -55,7 +55,7 @@ class Scopes:
 
     def id(self, kind: str, name: str) -> int:
         """The row id of a scope; it is made when there is none. For the writer only."""
-        found = self.find(kind, name)
+        found = self._ids.get((kind, name)) or self.find(kind, name)
         if found is None:
             found = self._connection.execute(Q["add_scope"], (kind, name)).lastrowid
             assert found is not None

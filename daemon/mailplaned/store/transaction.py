@@ -6,7 +6,6 @@ import sqlite3
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from typing import Final
@@ -135,8 +134,7 @@ class SqlTransaction(SqlReader, AuditWriter):
         demand: tuple[int, rows.Domains] | None = None,
     ) -> Message:
         recipients, domains = demand or (message.recipients, message.domains)
-        moved = replace(
-            message,
+        moved = message._replace(
             state=state,
             slot_us=slot_us,
             reason=reason,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from mailplaned.services import admission, answers
 from mailplaned.services.compose import AttachmentDraft, Draft, compose
 
 BATCH_LIMIT = 1_000
+BRACES = 10 * BATCH_LIMIT
+"""So many objects may be made of one body before it is known how many messages it has."""
+
 KEY_LENGTH = 255
 METADATA_BYTES = 16_384
 TURN_US = 1_000
@@ -115,12 +119,18 @@ def _submit_all(
 def _bodies(content: bytes) -> tuple[list[Body], bool]:
     """The submissions of a request, each decoded or with its problem, and whether it is a batch.
 
-    The messages of a batch are counted before any is made: empty ones are small to send only.
+    The messages of a batch are counted before any is made, unless there can't be many: empty ones
+    are small to send only.
     """
     try:
         return [_decode(content, wire.Submission)], False
     except msgspec.ValidationError:
         pass  # a batch, or told of below
+    if content.count(b"{") <= BRACES:
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
+            batch = msgspec.json.decode(content, type=wire.Batch)
+            if 0 < len(batch.messages) <= BATCH_LIMIT:
+                return list(batch.messages), True
     try:
         fields = _decode(content, dict[str, msgspec.Raw])
     except msgspec.ValidationError as fault:
@@ -271,6 +281,8 @@ def _read(errors: list[tuple[str, str]], name: str, text: str | None, parse: Any
 
 def metadata_fault(value: dict[str, Any]) -> str | None:
     """Why metadata is not taken: it is nested too deep. None when it is not."""
+    if not value:
+        return None
     level: list[Any] = [value]
     for _ in range(ANSWERED_DEPTH):
         level = [
