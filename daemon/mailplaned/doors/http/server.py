@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -39,6 +41,7 @@ class _PeerProtocol(HttpToolsProtocol):
     It also gives it a way to hang up on a peer that does not read: nothing else ends that.
     """
 
+    _peer: Mapping[str, Any] = MappingProxyType({})
     _late: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _turned_away = False
@@ -47,6 +50,10 @@ class _PeerProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody is there, and had better ask something."""
         super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family == socket.AF_UNIX:
+            raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+            self._peer = {"peer_uid": _PEER.unpack(raw)[1], "hang_up": transport.abort}
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -129,14 +136,7 @@ class _PeerProtocol(HttpToolsProtocol):
         super().on_message_begin()
         if self._late is None:
             self._await_head()
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None and sock.family == socket.AF_UNIX:
-            raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-            self.scope["state"] = {
-                **self.scope.get("state", {}),
-                "peer_uid": _PEER.unpack(raw)[1],
-                "hang_up": self.transport.abort,
-            }
+        self.scope["state"] = {**self.scope.get("state", {}), **self._peer}
 
 
 class Server(uvicorn.Server):
