@@ -80,7 +80,9 @@ def _check_part(
         if not isinstance(line, ExportEntry):
             report.add(None, "there is a line that does not belong here")
             continue
-        if checkpoint is not None and not _proves(line, checkpoint):
+        if line.proof is None:
+            report.add(line.seq, f"entry {line.seq} has no proof: others that it takes are missing")
+        elif checkpoint is not None and not _proves(line, line.proof, checkpoint):
             report.add(line.seq, f"entry {line.seq} was altered, or its proof is forged")
         if head.holds == "workspace":
             _follow(line, head, report)
@@ -96,10 +98,10 @@ def _check_part(
         report.cover(checkpoint)
 
 
-def _proves(entry: ExportEntry, checkpoint: CheckpointView) -> bool:
+def _proves(entry: ExportEntry, proof: list[str], checkpoint: CheckpointView) -> bool:
     if entry.hash is not None:
         return False  # a proof says nothing of it
-    path = [as_bytes(node) for node in entry.proof or ()]
+    path = [as_bytes(node) for node in proof]
     root = proven_root(entry.leaf(), entry.seq - 1, checkpoint.size, path)
     return root is not None and root.hex() == checkpoint.root
 

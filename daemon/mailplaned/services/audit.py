@@ -60,10 +60,11 @@ class AuditLog:
 
     async def begin(self) -> None:
         """Take up the log where it was signed last, and note what is amiss in it."""
-        self.findings = await self._store.write(partial(_take_up, notary=self._notary))
+        change = partial(_take_up, notary=self._notary)
+        self.findings, behind = await self._store.write(change)
         for words in self.findings:
             _log.error("audit log amiss", action="audit", what=words)
-        if self.findings:
+        if self.findings or behind:
             await self._sign()
 
     async def run(self) -> None:
@@ -72,8 +73,8 @@ class AuditLog:
             await self._clock.wait_us(self._wake, HOUR_US)
             self._wake.clear()
             await self._sign()
-            if not self._stopping:
-                await self._drop()
+            await self._drop()
+        await self._sign()
 
     async def checkpoint(self) -> Checkpoint | None:
         """The newest checkpoint, which covers all that is committed; None of an empty log.
@@ -175,8 +176,10 @@ def kept_us(policy: Policy) -> int | None:
     return max((us for us in wanted if us is not None), default=None) if all(wanted) else None
 
 
-def _take_up(tx: Transaction, notary: Notary) -> list[str]:
-    """Continue from the newest checkpoint, in the table or outside; what is amiss, in words.
+def _take_up(tx: Transaction, notary: Notary) -> tuple[list[str], bool]:
+    """Continue from the newest checkpoint, in the table or outside.
+
+    Returns what is amiss, in words, and whether the file outside lacks something.
 
     Numbers that a checkpoint has signed are never given again: if entries are gone, the log goes on
     behind them, and says so in an entry of its own.
@@ -199,12 +202,12 @@ def _take_up(tx: Transaction, notary: Notary) -> list[str]:
             "they were removed, or the database was put back to an earlier state"
         )
     if inside is None:
-        return found
+        return found, False
     if inside.key != notary.key:
         _note(tx, "audit key changed", "mailplane", None, old=inside.key, new=notary.key)
         found.append(
             "audit.key is another one than signed the last checkpoint; if nobody changed it on "
-            f"purpose, the log can't be trusted from entry {chain.size + 1} on"
+            f"purpose, the log can't be trusted from entry {inside.size + 1} on"
         )
     missing = len(tx.checkpoints(notary.kept, _CHUNK))
     if missing > 1:  # one may have been on its way when the daemon ended
@@ -213,7 +216,7 @@ def _take_up(tx: Transaction, notary: Notary) -> list[str]:
             f"the file with the audit log's checkpoints lacked {missing} of them; it was cut or "
             "could not be written"
         )
-    return found
+    return found, missing > 0
 
 
 def _values(

@@ -30,7 +30,6 @@ MEDIA = "application/x-ndjson"
 _CHUNK = 500
 """Entries that are read at once; other readers get their turn between."""
 
-_LOST = bytes(32)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -132,10 +131,7 @@ class _Proofs:
         self.context = context
         self.checkpoint = checkpoint
         self._base = base
-        self._above = {
-            (number * BLOCK, BLOCK): blocks.get(number, _LOST)
-            for number in range(checkpoint.size // BLOCK)
-        }
+        self._above = {(number * BLOCK, BLOCK): root for number, root in blocks.items()}
         if base is not None:
             self._above.update(zip(parts(base.size), base.frontier, strict=False))
         self._known = dict(self._above)
@@ -188,7 +184,6 @@ class _Proofs:
         for at in range(first, last + 1, _CHUNK):
             entries += await _span(self.context, at, min(at + _CHUNK - 1, last))
         self._known = dict(self._above)
-        self._known.update({(number - 1, 1): _LOST for number in range(first, last + 1)})
         if len(entries) <= last - first:  # some were lost, and the log went on from a checkpoint
             met = await self.context.store.read(lambda reader: reader.checkpoints(start, BLOCK))
             for found in met:
@@ -197,9 +192,13 @@ class _Proofs:
         return entries
 
     def line(self, entry: ChainedEntry) -> bytes:
-        """The line of an entry of the block."""
-        path = audit_path(self._known, entry.seq - 1, self.checkpoint.size)
-        return _encode({**_line(entry), "hash": None, "proof": [node.hex() for node in path]})
+        """The line of an entry of the block; without a proof where it takes what was lost."""
+        try:
+            path = audit_path(self._known, entry.seq - 1, self.checkpoint.size)
+        except KeyError:
+            path = None
+        proof = None if path is None else [node.hex() for node in path]
+        return _encode({**_line(entry), "hash": None, "proof": proof})
 
 
 def _line(entry: ChainedEntry) -> dict[str, Any]:
