@@ -199,14 +199,15 @@ def _floods() -> st.SearchStrategy[Change]:
 # --- what is no file ------------------------------------------------------------------------------
 
 
-def _link(path: Path, target: str) -> None:
-    path.unlink(missing_ok=True)
-    path.symlink_to(target)
-
-
 def _special(path: Path, make: Callable[[Path], object]) -> None:
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
     path.unlink(missing_ok=True)
     make(path)
+
+
+def _link(path: Path, target: str) -> None:
+    _special(path, lambda free: free.symlink_to(target))
 
 
 def _wide(path: Path, given: bytes) -> None:

@@ -145,7 +145,8 @@ def _raws() -> st.SearchStrategy[str]:
             opening, closing = ["--b", "", *lines[:3]], ["--b--"]
             lines = [*opening, *lines[3:], *closing]
         if draw(st.integers(0, 3)) == 2:
-            lines.append(draw(inputs.text(*_BODY_PIECES, most=2)))
+            end_of_data = st.sampled_from(inputs.ENDS_OF_DATA)
+            lines.append(draw(end_of_data | inputs.text(*_BODY_PIECES, most=2)))
         return "".join(
             line + draw(st.sampled_from(_ENDS) if end == "\r\n" else st.just(end))
             for line in [*fields, "", *lines]
