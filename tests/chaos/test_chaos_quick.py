@@ -17,7 +17,7 @@ QUICK = (
     ("idempotency", 2),
     ("inject", 3),
     ("files", 30),
-    ("hostile-schema", 100),
+    ("hostile-schema", 30),
     ("hostile-http", 192),
     ("hostile-headers", 300),
     ("hostile-addresses", 300),

@@ -26,6 +26,7 @@ WHOLE_TABLE = {
     "active_pauses": "start and lists: pauses are few",
     "all_pauses": "a list of a thousand",
     "tokens": "start and lists: tokens are few",
+    "secrets": "start, lists and changes of a secret: they are few",
     "anchor": "a table of one row",
     "last_checkpoint": "from the end, one row",
     "last_checkpoint_until": "retention, hourly: checkpoints are few",
