@@ -19,11 +19,12 @@ _MARKS = {"ok": "ok     ", "warning": "WARNING", "fault": "FAULT  "}
 @click.command(cls=Verb)
 @pass_session
 def doctor(session: Session) -> int:
-    """Check folders, keys, clock, disk, book, secrets and every provider account."""
+    """Check folders, keys, clock, disk, book, secrets, the audit log and each provider account."""
     found = _reached(session)
     if found[-1]["status"] == "ok":
         with session.failing():
             found += session.client(_PROBES_S).call("GET", "/v1/doctor")["items"]
+        found.append(_audit_log(session))
     faults = sum(check["status"] == "fault" for check in found)
     if session.as_json:
         show_json({"items": found, "next": None})
@@ -53,6 +54,19 @@ def _reached(session: Session) -> list[dict[str, Any]]:
             fix = "mailplane up; or ask for a [[member]] entry in the book"
         return [_check("daemon", "fault", fault.message, fix)]
     return [_check("daemon", "ok", f"pid {health.get('pid')}, version {health['version']}", None)]
+
+
+def _audit_log(session: Session) -> dict[str, Any]:
+    """Whether the log is whole, computed anew from its first entry."""
+    from mailplane_tui.cli.audit import verified
+
+    report = verified(session)
+    if not report.findings:
+        said = f"{report.entries} entries, signed up to {report.covered}"
+        return _check("audit log", "ok", said, None)
+    more = len(report.findings) + report.more_findings - 1
+    said = report.findings[0].what + (f"; and {more} things more" if more else "")
+    return _check("audit log", "fault", said, "mailplane audit verify; keep the state folder as is")
 
 
 def _check(check: str, status: str, detail: str, fix: str | None) -> dict[str, Any]:

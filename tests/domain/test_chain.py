@@ -170,6 +170,7 @@ def test_two_entries_that_differ_have_different_leaves(name: str, number: int, t
         ("anything new", "words", True),
         ("origin", "operator", False),
         ("old", "book-1", False),
+        ("actions", ["submit", "read"], False),
         ("new", "kim@example.org", True),
         ("mailboxes", ["ana@acme.example"], True),
         ("mailboxes", [], False),

@@ -35,12 +35,14 @@ def changed() -> Iterator[Daemon]:
         yield made
 
 
-def run(*arguments: str, of: Daemon | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, of: Daemon | None = None, noun: str = "audit"
+) -> subprocess.CompletedProcess[str]:
     """`mailplane audit …`; without a daemon there is none to be found."""
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     if of is not None:
         environment["MAILPLANE_SOCKET"] = str(of.socket)
-    command = [str(MAILPLANE), "audit", *arguments]
+    command = [str(MAILPLANE), noun, *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
@@ -120,6 +122,10 @@ def test_the_log_of_a_running_daemon_is_verified_and_a_copy_that_was_meddled_wit
         assert "entries 8 to" in health["findings"][0]
         report = json.loads(said(run("verify", "--json", of=other), 1))
         assert [one["entry"] for one in report["findings"]] == [5, 8]
+        checks = json.loads(said(run("--json", of=other, noun="doctor"), 1))["items"]
+        (ours,) = [check for check in checks if check["check"] == "audit log"]
+        assert ours["status"] == "fault"
+        assert ours["detail"].startswith("entry 5 was altered")
         assert any(row["action"] == "audit gap" for row in other.door.all("/v1/audit"))
 
 

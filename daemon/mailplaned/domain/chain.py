@@ -26,7 +26,7 @@ from mailplane_wire.audit.chain import (
 )
 from mailplaned.domain.records import AuditEntry
 
-PLAIN: Final = frozenset({"origin", "old", "new"})
+PLAIN: Final = frozenset({"origin", "old", "new", "expires_at", "workloads", "actions"})
 """The details whose text stands in the entry itself, being mailplane's own words or the book's.
 
 Every other text may name a person, and is kept beside the entry, so that it can be taken out. Who
