@@ -137,6 +137,7 @@ def _best(
     """The first tier with a mailbox that can go at once; else whichever can go first."""
     governor = tx.memory.governor
     chosen: Mailbox | None = None
+    demand = asked
     plan: Plan | None = None
     pause: Pause | None = None
     for tier in found.tiers:
@@ -146,10 +147,10 @@ def _best(
                 if chosen is None:
                     chosen, pause = mailbox, pauses[0]
                 continue
-            demand = asked._replace(mailbox=mailbox.address)
-            other = governor.plan(demand, earliest_us, tx.now_us)
+            own = Demand(mailbox.address, asked.workload, asked.recipients, asked.domains)
+            other = governor.plan(own, earliest_us, tx.now_us)
             if plan is None or _rank(other) < _rank(plan):
-                chosen, plan, pause = mailbox, other, None
+                chosen, demand, plan, pause = mailbox, own, other, None
         if plan is not None and plan.slot_us <= earliest_us:
             break
     assert chosen is not None, "a route has at least one mailbox"
@@ -157,7 +158,7 @@ def _best(
         workspace=workspace,
         mailbox=chosen,
         path=found.path,
-        demand=asked._replace(mailbox=chosen.address),
+        demand=demand if plan is not None else asked._replace(mailbox=chosen.address),
         plan=plan,
         pause=pause,
         expires_us=expires_us,
