@@ -20,8 +20,10 @@ from mailplaned.runtime.place import Refused
 EX_SOFTWARE = 70
 
 _OFFLINE = {
-    "verify-backup": "read a backup from end to end",
-    "restore": "put a backup into an empty state folder",
+    "verify-backup": ("file", "read a backup from end to end"),
+    "restore": ("file", "put a backup into an empty state folder"),
+    "check-book": ("folder", "tell every problem of a book"),
+    "book-schema": ("name", "the JSON Schema of a file of the book"),
 }
 
 
@@ -32,15 +34,16 @@ def main() -> None:
     parser.add_argument("--state", help="folder for the database, the lock and the secrets")
     parser.add_argument("--socket", help="path of the operator socket")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", help="what to do instead of running")
-    for verb, words in _OFFLINE.items():
-        verbs.add_parser(verb, help=words).add_argument("file", type=Path)
+    for verb, (what, words) in _OFFLINE.items():
+        choices = ("mailplane", "workspace") if verb == "book-schema" else None
+        verbs.add_parser(verb, help=words).add_argument("what", metavar=what, choices=choices)
     arguments = parser.parse_args()
     os.umask(0o077)
     logs.configure()
     try:
         found = places(arguments.config, arguments.state, arguments.socket)
         if arguments.verb is not None:
-            sys.exit(_offline(arguments.verb, arguments.file, found))
+            sys.exit(_offline(arguments.verb, arguments.what, found))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             sys.exit(runner.run(run(found)))
     except Refused as refused:
@@ -53,12 +56,21 @@ def main() -> None:
         sys.exit(EX_SOFTWARE)
 
 
-def _offline(verb: str, file: Path, found: Places) -> int:
+def _offline(verb: str, what: str, found: Places) -> int:
     """Work on files without a daemon; the answer is JSON on standard output."""
     from mailplaned import backup
+    from mailplaned.book import offline
 
-    made = backup.verify(file) if verb == "verify-backup" else backup.restore(file, found)
-    sys.stdout.write(msgspec.json.encode(made).decode() + "\n")
+    answer: object
+    if verb == "check-book":
+        answer = offline.check(Path(what))
+    elif verb == "book-schema":
+        answer = offline.json_schema(what)
+    elif verb == "restore":
+        answer = backup.restore(Path(what), found)
+    else:
+        answer = backup.verify(Path(what))
+    sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import pwd
 import signal
 import sqlite3
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from mailplane_wire.doctor import CheckView
 from mailplane_wire.paths import Places
 from mailplane_wire.resources import BookView
 from mailplaned import backup, doctor
-from mailplaned.book.load import Loaded, load
+from mailplaned.book.load import Loaded, load_here
 from mailplaned.book.watch import changes
 from mailplaned.core import Core
 from mailplaned.domain import ids
@@ -195,7 +194,7 @@ class _Process:
         config = self._places.config
         was_there = config.is_dir()
         async for _ in changes(config, self._context.stopping):
-            loaded = await asyncio.to_thread(_load, config)
+            loaded = await asyncio.to_thread(load_here, config)
             if config.is_dir():
                 was_there = True
             elif was_there:  # a disk that is not mounted, say, and not an order to forget all
@@ -359,22 +358,10 @@ def _notary(state: Path, random: Random) -> FileNotary:
 
 
 async def _first_book(config: Path) -> Policy:
-    loaded = await asyncio.to_thread(_load, config)
+    loaded = await asyncio.to_thread(load_here, config)
     if loaded.policy is None:
         raise Refused("the book has problems:\n  " + "\n  ".join(loaded.problems), EX_CONFIG)
     return loaded.policy
-
-
-def _load(config: Path) -> Loaded:
-    """The book as it is now."""
-    return load(config, own_uid=os.getuid(), uid_of=_uid_of)
-
-
-def _uid_of(name: str) -> int | None:
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        return None
 
 
 def _book_view(policy: Policy, clock: Clock, problems: list[str]) -> BookView:

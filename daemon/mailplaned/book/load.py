@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -34,6 +35,11 @@ class Loaded:
 
     policy: Policy | None
     problems: tuple[str, ...]
+
+
+def load_here(folder: Path) -> Loaded:
+    """The book in `folder` for this process and the users of this host."""
+    return load(folder, own_uid=os.getuid(), uid_of=_uid_of)
 
 
 def load(folder: Path, *, own_uid: int, uid_of: UidOf) -> Loaded:
@@ -147,6 +153,13 @@ def _daemon(
         members.append(Member(name="daemon", uid=own_uid, role="owner"))
         said.append(f"{source.name}: no [[member]] on this host is owner; uid {own_uid} stays it")
     return daemon.settings(source, file), tuple(members)
+
+
+def _uid_of(name: str) -> int | None:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
 
 
 def _hash(contents: dict[str, bytes]) -> str:
