@@ -42,6 +42,11 @@ class Handed:
     pending: bool = False
     """Whether the provider may still take it."""
 
+    @property
+    def workspace(self) -> str:
+        """The mailbox's, as its account says."""
+        return self.account.partition("/")[0]
+
 
 @dataclass(slots=True)
 class Temper:

@@ -66,28 +66,54 @@ def random_start(rng: random.Random) -> tuple[int, Policy]:
     return start_us, Policy(hash="book-0", workspaces=workspaces)
 
 
-def edited(policy: Policy, rng: random.Random, number: int) -> Policy:
-    """The same book with caps lowered, raised, added or gone, zones and accounts changed."""
+def edited(policy: Policy, rng: random.Random, number: int, away: dict[str, Mailbox]) -> Policy:
+    """The same book with caps lowered, raised, added or gone, and zones and accounts changed.
+
+    Mailboxes are taken out of it, into `away`, and come back.
+    """
     workspaces = {}
     for name, workspace in policy.workspaces.items():
+        kept = _taken_out_or_back(workspace, rng, away)
         mailboxes = {
             address: replace(
                 mailbox,
                 caps=tuple(_changed(cap, rng) for cap in mailbox.caps),
                 account=rng.choice([mailbox.account] * 9 + list(workspace.accounts)),
             )
-            for address, mailbox in workspace.mailboxes.items()
+            for address, mailbox in kept.items()
         }
         domains = {
             key: replace(domain, caps=tuple(_changed(cap, rng) for cap in domain.caps))
             for key, domain in workspace.domains.items()
         }
-        caps = workspace.caps if rng.random() < 0.7 else _caps(rng, 4.0)
-        zone = workspace.zone if rng.random() < 0.8 else ZoneInfo(rng.choice(ZONES))
         workspaces[name] = replace(
-            workspace, zone=zone, caps=caps, mailboxes=mailboxes, domains=domains
+            workspace,
+            zone=workspace.zone if rng.random() < 0.8 else ZoneInfo(rng.choice(ZONES)),
+            caps=workspace.caps if rng.random() < 0.7 else _caps(rng, 4.0),
+            mailboxes=mailboxes,
+            domains=domains,
+            paths=_paths(name, list(mailboxes)),
         )
     return replace(policy, hash=f"book-{number}", workspaces=workspaces)
+
+
+def _taken_out_or_back(
+    workspace: Workspace, rng: random.Random, away: dict[str, Mailbox]
+) -> dict[str, Mailbox]:
+    kept = dict(workspace.mailboxes)
+    for address in [a for a, mailbox in away.items() if mailbox.workspace == workspace.name]:
+        if rng.random() < 0.5:
+            kept[address] = away.pop(address)
+    if len(kept) > 1 and rng.random() < 0.15:
+        address = rng.choice(list(kept))
+        away[address] = kept.pop(address)
+    return kept
+
+
+def _paths(workspace: str, addresses: list[str]) -> dict[str, Path]:
+    half = max(1, len(addresses) // 2)
+    tiers = tuple(tier for tier in (tuple(addresses[:half]), tuple(addresses[half:])) if tier)
+    return {"main": Path(name="main", workspace=workspace, tiers=tiers)}
 
 
 def _changed(cap: Cap, rng: random.Random) -> Cap:
@@ -105,9 +131,6 @@ def _workspace(rng: random.Random, name: str, zone: str, day: date) -> Workspace
         for domain in domains
         for who in ("ana", "ben", "kim")[: rng.randint(1, 3)]
     }
-    addresses = list(mailboxes)
-    half = max(1, len(addresses) // 2)
-    tiers = tuple(tier for tier in (tuple(addresses[:half]), tuple(addresses[half:])) if tier)
     return Workspace(
         name=name,
         zone=ZoneInfo(zone),
@@ -127,7 +150,7 @@ def _workspace(rng: random.Random, name: str, zone: str, day: date) -> Workspace
             for domain in domains
         },
         mailboxes=mailboxes,
-        paths={"main": Path(name="main", workspace=name, tiers=tiers)},
+        paths=_paths(name, list(mailboxes)),
         workloads={
             "cold": Workload(
                 name="cold",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from mailplaned.domain import ids
-from mailplaned.domain.policy import Cap, Counts, Policy, Workspace
+from mailplaned.domain.policy import Cap, Counts, Policy
 from mailplaned.domain.windows import LENGTH_US, Kind, Per, calendar_window, to_datetime
 from tests.fakes.transports_scripted import Handed
 from tests.simulation.world import World
@@ -43,8 +43,8 @@ def check_caps(world: World) -> None:
         if not handed.taken:
             continue
         id_ = ids.parse_id(ids.MESSAGE, handed.message)
-        possible = _possible(world, applied, handed.begun_us)
-        zones = {_workspace_of(policy, handed).zone for policy in possible}
+        possible = _possible(world, applied, handed)
+        zones = {policy.workspaces[handed.workspace].zone for policy in possible}
         zone = zones.pop() if len(zones) == 1 else None
         for scope, units_of in _scopes(possible[-1], handed, workloads[id_]):
             for key in keys[scope.partition(" not ")[0]]:
@@ -102,15 +102,16 @@ def _applied(world: World) -> list[tuple[int, str]]:
     return [(at_us, target.removeprefix("book:")) for at_us, target in rows]
 
 
-def _possible(world: World, applied: list[tuple[int, str]], at_us: int) -> list[Policy]:
-    """The policies that may have been in force: from the last certain one to the last issued."""
+def _possible(world: World, applied: list[tuple[int, str]], handed: Handed) -> list[Policy]:
+    """The policies that it may have begun under: from the last certain one to the last issued."""
+    at_us = handed.begun_us
     issued = [(from_us, policy) for from_us, policy in world.policies if from_us <= at_us]
     certain = {name for applied_us, name in applied if applied_us < at_us}
     first = 0
     for index, (_, policy) in enumerate(issued):
         if policy.hash in certain or (index and issued[index - 1][1] is policy):
             first = index  # applied, or given to a daemon at its start
-    return [policy for _, policy in issued[first:]]
+    return [policy for _, policy in issued[first:] if policy.mailbox(handed.mailbox)]
 
 
 def _all_keys(world: World) -> dict[str, set[Key]]:
@@ -137,7 +138,7 @@ def _scopes(
     policy: Policy, handed: Handed, workload: str
 ) -> Iterator[tuple[str, dict[Counts, int]]]:
     """The scopes that an attempt counts in, with what it took."""
-    workspace = _workspace_of(policy, handed)
+    workspace = policy.workspaces[handed.workspace]
     mailbox = workspace.mailboxes[handed.mailbox]
     units = {Counts.MESSAGES: 1, Counts.RECIPIENTS: len(handed.taken)}
     yield f"mailbox:{mailbox.address}", units
@@ -154,7 +155,7 @@ def _scopes(
 
 
 def _limit(policy: Policy, scope: str, key: Key, handed: Handed) -> int:
-    workspace = _workspace_of(policy, handed)
+    workspace = policy.workspaces[handed.workspace]
     mailbox = workspace.mailboxes[handed.mailbox]
     kind, _, name = scope.partition(":")
     name, _, other = name.partition(" not ")
@@ -182,9 +183,3 @@ def _limit(policy: Policy, scope: str, key: Key, handed: Handed) -> int:
             limit = min(limit, mailbox.ramp.ceiling(day))
         return limit - mailbox.shares.get(other, 0)
     return limit
-
-
-def _workspace_of(policy: Policy, handed: Handed) -> Workspace:
-    mailbox = policy.mailbox(handed.mailbox)
-    assert mailbox is not None
-    return policy.workspaces[mailbox.workspace]

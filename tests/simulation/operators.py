@@ -8,7 +8,7 @@ from typing import Any
 from mailplaned.core import Core
 from mailplaned.domain.ids import MESSAGE, Id, parse_id, show_id
 from mailplaned.domain.message import State
-from mailplaned.domain.policy import Policy, Workspace
+from mailplaned.domain.policy import Mailbox, Policy, Workspace
 from mailplaned.domain.records import Message, Pause, ScopeKind
 from mailplaned.domain.windows import HOUR_US
 from mailplaned.ports import MessageFilter, Transaction
@@ -29,6 +29,7 @@ class Operators:
         self._senders = senders
         self._every_s = every_s
         self._edits = 0
+        self._away: dict[str, Mailbox] = {}
         self._paused: set[tuple[ScopeKind, str]] = set()
         self.acknowledged: dict[str, int] = {}
         """How many acts of each kind were acknowledged; there may be more that were not."""
@@ -115,20 +116,18 @@ class Operators:
                 return "everything", "", None
 
     def _in_scope(self, handed: Handed, kind: ScopeKind, name: str) -> bool:
-        mailbox = self._world.policy.mailbox(handed.mailbox)
-        assert mailbox is not None
         match kind:
             case "mailbox":
-                return mailbox.address == name
+                return handed.mailbox == name
             case "domain":
-                return mailbox.domain == name
+                return handed.mailbox.partition("@")[2] == name
             case "workspace":
-                return mailbox.workspace == name
+                return handed.workspace == name
             case "path":
                 sent = self._senders.sent.get(handed.message)
                 return sent is not None and (
                     sent.answer.path is not None
-                    and f"{mailbox.workspace}/{sent.answer.path}" == name
+                    and f"{handed.workspace}/{sent.answer.path}" == name
                 )
             case _:
                 return True
@@ -206,9 +205,7 @@ class Operators:
         world.write(change, answered)
 
     def _is_suppressed(self, handed: Handed, address: str, workspace: str | None) -> bool:
-        mailbox = self._world.policy.mailbox(handed.mailbox)
-        assert mailbox is not None
-        return workspace in {None, mailbox.workspace} and any(
+        return workspace in {None, handed.workspace} and any(
             recipient.endswith(address) if address[0] == "@" else recipient == address
             for recipient in handed.recipients
         )
@@ -282,7 +279,7 @@ class Operators:
 
     def _edit(self) -> None:
         self._edits += 1
-        self.reload(edited(self._world.policy, self._world.rng, self._edits))
+        self.reload(edited(self._world.policy, self._world.rng, self._edits, self._away))
 
     def reload(self, policy: Policy) -> None:
         """Save another book."""

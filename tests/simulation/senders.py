@@ -156,7 +156,8 @@ class Senders:
         world = self._world
         if isinstance(answer, Refused):
             world.note("refused", answer.code)
-            if answer.code not in {"cap-reached", "paused", "suppressed", "invalid"}:
+            usual = {"cap-reached", "paused", "suppressed", "invalid", "unknown-mailbox"}
+            if answer.code not in usual:
                 world.wrong(f"refused: {answer}")
             if answer.code == "invalid" and answer.field != "not_before":
                 world.wrong(f"refused: {answer}")
