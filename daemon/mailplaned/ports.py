@@ -294,8 +294,18 @@ class Transaction(Reader, AuditWriter, Protocol):
         ...
 
     def end_attempt(
-        self, message: Id, number: int, *, outcome: Outcome, charged: bool, report: Report
-    ) -> None: ...
+        self,
+        message: Id,
+        number: int,
+        ended_us: int,
+        *,
+        outcome: Outcome,
+        charged: bool,
+        report: Report,
+    ) -> None:
+        """Write down what became of it; the provider took it by `ended_us` if it took it."""
+        ...
+
     def resolve_attempt(
         self, message: Id, number: int, *, outcome: Outcome, charged: bool
     ) -> None: ...

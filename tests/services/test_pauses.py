@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from mailplaned.domain.governed_time import GovernedTime
+from mailplaned.domain.ledger import UNKNOWN_GUARD_US
 from mailplaned.domain.message import State, Stop, lost
 from mailplaned.domain.policy import Cap, Policy
 from mailplaned.domain.records import Message, Origin, Pause, ScopeKind
@@ -230,8 +231,27 @@ def test_what_was_on_the_wire_when_the_daemon_died_is_unknown_and_charged(
     assert [message.state for message in messages(after)] == [State.UNKNOWN]
     (standing,) = after.memory.governor.standings(ANA, after.now_us)
     assert (standing.used, standing.unknown) == (1, 1)
-    assert standing.resets_at_us == EPOCH_US + HOUR_US + DAY_US
+    assert standing.resets_at_us == EPOCH_US + HOUR_US + UNKNOWN_GUARD_US + DAY_US
     assert recover(after) == 0
+
+
+def test_what_a_provider_may_take_after_we_stopped_listening_counts_from_then_on(
+    database: sqlite3.Connection,
+) -> None:
+    book = small_book(Cap(limit=1, per=Per.HOUR))
+    tx = desk(database, book)
+    tx.memory.claiming = True
+    put_in(tx)
+    assert [message.state for message in messages(tx)] == [State.SENDING]
+    died_us = EPOCH_US + 1_000_000
+    assert recover(desk(database, book, died_us)) == 1
+    for when_us in (died_us, died_us + HOUR_US, died_us + HOUR_US + UNKNOWN_GUARD_US - 1):
+        later = desk(database, book, when_us)
+        (standing,) = later.memory.governor.standings(ANA, later.now_us)
+        assert standing.used == 1
+    later = desk(database, book, died_us + HOUR_US + UNKNOWN_GUARD_US)
+    (standing,) = later.memory.governor.standings(ANA, later.now_us)
+    assert standing.used == 0
 
 
 def test_an_attempt_cannot_end_twice(database: sqlite3.Connection) -> None:

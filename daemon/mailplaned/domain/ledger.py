@@ -11,10 +11,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right, insort
 
-from mailplaned.domain.windows import SECOND_US, WEEK_US
+from mailplaned.domain.windows import MINUTE_US, SECOND_US, WEEK_US
 
 HAND_OFF_GUARD_US = 5 * SECOND_US
 """How long after its slot a planned attempt is assumed to end. A slower one moves later slots."""
+
+UNKNOWN_GUARD_US = 10 * MINUTE_US
+"""How much longer than we listened a provider may take to accept a message: it has ten minutes to
+answer the final dot (RFC 5321 §4.5.3.2.6), and accepts some time within them."""
 
 _PRUNE_AT = 4096
 """By how many spent units a ledger grows before it looks which of them are too old to count."""

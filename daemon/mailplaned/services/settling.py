@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mailplaned.domain.caps import NEVER_US
+from mailplaned.domain.ledger import UNKNOWN_GUARD_US
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.message import RecipientState, Settlement, State, settle, state_of
 from mailplaned.domain.outcomes import Report
@@ -49,9 +50,10 @@ def record(
         retry_us=memory.policy.settings.retry_us,
         jitter=jitter,
     )
+    ended_us = tx.now_us + (UNKNOWN_GUARD_US if settlement.unknown else 0)
     memory.end(
         message.demand,
-        tx.now_us,
+        ended_us,
         account=account,
         charged=settlement.charged,
         unknown=settlement.unknown,
@@ -59,6 +61,7 @@ def record(
     tx.end_attempt(
         message.id,
         message.tries,
+        ended_us,
         outcome=report.outcome,
         charged=settlement.charged,
         report=report,

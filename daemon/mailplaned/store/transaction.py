@@ -186,14 +186,21 @@ class SqlTransaction(SqlReader, AuditWriter):
         )
 
     def end_attempt(
-        self, message: Id, number: int, *, outcome: Outcome, charged: bool, report: Report
+        self,
+        message: Id,
+        number: int,
+        ended_us: int,
+        *,
+        outcome: Outcome,
+        charged: bool,
+        report: Report,
     ) -> None:
         reply = report.reply
         words = f"{reply.code} {reply.text}" if reply.code else reply.text
         changed = self._db.execute(
             Q["end_attempt"],
             (
-                self.now_us,
+                ended_us,
                 outcome,
                 int(charged),
                 report.stage,

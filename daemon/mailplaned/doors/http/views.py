@@ -43,6 +43,7 @@ _SEVERITY = ("ready", "near", "full", "paused", "held", "error")
 def mailbox_view(memory: Memory, mailbox: Mailbox, now_us: int) -> wire.MailboxView:
     """A mailbox, its caps and its present state."""
     address = mailbox.address
+    sent_us = memory.last_sent_us.get(address)
     workspace = memory.policy.workspaces[mailbox.workspace]
     account = workspace.accounts[mailbox.account]
     standings = memory.governor.standings(address, now_us)
@@ -70,7 +71,7 @@ def mailbox_view(memory: Memory, mailbox: Mailbox, now_us: int) -> wire.MailboxV
         sending=track.open,
         unknown=len(track.unknown),
         next_slot_at=show_time(track.planned[0]) if track.planned and not pauses else None,
-        last_sent_at=show_time(memory.last_sent_us.get(address)),
+        last_sent_at=show_time(min(sent_us, now_us) if sent_us is not None else None),
         sent_7d=track.spent_since(now_us - WEEK_US) - track.open,
         bounced_7d=len(bounced) - bisect_right(bounced, now_us - WEEK_US),
         sent_24h=track.spent_since(now_us - DAY_US) - track.open,
