@@ -15,7 +15,7 @@ from tests.docs.pages import ROOT
 OPERATOR = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
-NOT_ACTED_ON = {"region", "feed", "isolated", "consent", "content"}
+NOT_ACTED_ON = {"region", "feed", "consent", "content"}
 """Keys that `mailplane book status` names, and the guide therefore does not."""
 
 TABLES = (

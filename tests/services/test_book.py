@@ -99,7 +99,6 @@ def test_the_example_book_loads_as_it_stands() -> None:
         f"{ACME}: [[account]] acme-ses: feed",
         f"{ACME}: [workload.cold] consent",
         f"{ACME}: [workload.cold] content",
-        f"{ACME}: [workload.transactional] isolated",
         f"{ACME}: [[rule]] hard-bounces",
         f"{ACME}: [[rule]] complaints",
         f"{ACME}: [[webhook]] crm",

@@ -19,6 +19,9 @@ from pathlib import Path
 from mailplaned.book import daemon, workspaces
 from mailplaned.book.across import across, names
 from mailplaned.book.daemon import UidOf
+from mailplaned.book.exposed import check_exposed
+from mailplaned.book.isolation import check_isolation
+from mailplaned.book.limits import check_ceilings, ramps_that_stop_short
 from mailplaned.book.notices import notices
 from mailplaned.book.schema import DaemonFile, WorkspaceFile
 from mailplaned.book.shape import shaped
@@ -127,10 +130,14 @@ def _workspaces(sources: Iterable[Source], said: list[str]) -> dict[str, Workspa
         if source.name == DAEMON_FILE:
             continue
         with suppress(TooManyProblems):
+            check_exposed(source)
             file = shaped(source, WorkspaceFile)
             if file is not None:
                 described[file.workspace.name] = workspaces.workspace(source, file)
                 said.extend(notices(source, file))
+                said.extend(ramps_that_stop_short(source, file))
+                said.extend(check_ceilings(source, file))
+                said.extend(check_isolation(source, described[file.workspace.name]))
                 files.append(names(source, file))
         source.let_go()
     with suppress(TooManyProblems):
@@ -142,8 +149,11 @@ def _daemon(
     sources: list[Source], known: set[str], own_uid: int, uid_of: UidOf, said: list[str]
 ) -> tuple[Settings, tuple[Member, ...]]:
     source = next((source for source in sources if source.name == DAEMON_FILE), None)
-    file = shaped(source, DaemonFile) if source else None
-    if source is None or file is None:
+    if source is None:
+        return Settings(), ()
+    check_exposed(source)
+    file = shaped(source, DaemonFile)
+    if file is None:
         return Settings(), ()
     people = daemon.people(source, file, uid_of, known)
     said[:0] = daemon.notices(source, file, people.absent)

@@ -34,8 +34,6 @@ def _idle(file: WorkspaceFile) -> Iterable[str]:
             yield f"[workload.{name}] consent"
         if workload.content is not None:
             yield f"[workload.{name}] content"
-        if workload.isolated:
-            yield f"[workload.{name}] isolated"
     yield from (f"[[rule]] {rule.name}" for rule in file.rule)
     yield from (f"[[webhook]] {webhook.name}" for webhook in file.webhook)
     yield from (f"[[export]] {export.name}" for export in file.export)

@@ -66,6 +66,7 @@ Listen = Annotated[
         description='host:port, such as "127.0.0.1:7525"',
     ),
 ]
+Reason = Annotated[str, Meta(min_length=1, max_length=500, description="a reason in words")]
 Selector = Annotated[
     str, Meta(pattern=rf"^{_LABEL}(?:\.{_LABEL})*{_END}", description="a DKIM selector such as mp1")
 ]
@@ -181,6 +182,7 @@ class CapTable(Table, frozen=True, kw_only=True):
     per: Per
     window: Kind = Kind.ROLLING
     counts: Counts = Counts.MESSAGES
+    override: Reason | None = None
 
 
 class WorkspaceTable(Table, frozen=True, kw_only=True):

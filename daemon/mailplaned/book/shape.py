@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 import msgspec
 from msgspec.structs import FieldInfo
 
+from mailplaned.book.exposed import looks_secret, names_a_secret
 from mailplaned.book.source import NOTHING, Key, Source, nearest
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -64,7 +65,10 @@ def _clean_table(source: Source, value: Any, type_: type[msgspec.Struct], key: K
     known = _fields(type_)
     for name in value:
         if name not in known:
-            source.raw_problem((*key, name), "unknown key", nearest(name, known))
+            advice = nearest(name, known)
+            if names_a_secret(name):
+                advice = "a secret has no place here: name it, and use mailplane secret set NAME"
+            source.raw_problem((*key, name), "unknown key", advice)
     cleaned: dict[str, Any] = {}
     faulty = False
     for name, info in known.items():
@@ -145,4 +149,5 @@ def _required(info: FieldInfo) -> bool:
 
 def _told(key: Key, value: object) -> object:
     last = next((part for part in reversed(key) if isinstance(part, str)), "")
-    return NOTHING if any(word in last for word in _UNTOLD) else value
+    untold = any(word in last for word in _UNTOLD) or looks_secret(value)
+    return NOTHING if untold else value

@@ -87,15 +87,24 @@ class Source:
 
         Raises `TooManyProblems` when that is enough.
         """
+        self._make_room()
+        line = self._line(key, value)
+        where = f"{self.name}: line {line}" if line else self.name
+        found = "" if value is NOTHING else f", {shown(value)}"
+        self.problems.append(f"{where}: {self._spoken(key)}: {wrong}{found}; {advice}")
+
+    def problem_at(self, position: int, wrong: str, advice: str) -> None:
+        """Note what is wrong at a place of the text. Raises `TooManyProblems`, as above."""
+        self._make_room()
+        line = self.text.count("\n", 0, position) + 1
+        self.problems.append(f"{self.name}: line {line}: file: {wrong}; {advice}")
+
+    def _make_room(self) -> None:
         if len(self.problems) >= PROBLEMS_TOLD:
             self.problems.append(
                 f"{self.name}: file: more than {PROBLEMS_TOLD} problems; mend these first"
             )
             raise TooManyProblems
-        line = self._line(key, value)
-        where = f"{self.name}: line {line}" if line else self.name
-        found = "" if value is NOTHING else f", {shown(value)}"
-        self.problems.append(f"{where}: {self._spoken(key)}: {wrong}{found}; {advice}")
 
     def has(self, key: Key) -> bool:
         """Whether the file gives a value at `key`, a faulty one included."""
