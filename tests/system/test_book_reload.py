@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+from functools import partial
 from typing import Any
 
+import pytest
+
+from mailplaned.book.load import load_here
 from tests.fakes.process_daemon import Daemon, to, workspace
 from tests.fakes.process_wait import stays, until
 from tests.fakes.sink_process import Sink
@@ -18,6 +23,10 @@ def book(the_sink: Sink, limit: int, *more: str) -> str:
 def in_force(the_daemon: Daemon) -> dict[str, Any]:
     found: dict[str, Any] = the_daemon.door.get("/v1/health")["book"]
     return found
+
+
+def is_in_force(the_daemon: Daemon, hash_: str) -> bool:
+    return bool(in_force(the_daemon)["hash"] == hash_)
 
 
 def apply(the_daemon: Daemon, text: str) -> None:
@@ -126,3 +135,38 @@ def test_a_config_folder_that_goes_away_keeps_the_last_book_and_says_so(
     shutil.copytree(away, the_daemon.config)
     until(lambda: the_daemon.door.get("/v1/health")["status"] == "ok", "the book to be back")
     assert limit_of(the_daemon) == 5
+
+
+def test_a_git_checkout_of_twenty_files_is_one_new_book(the_sink: Sink, the_daemon: Daemon) -> None:
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    identity = ("-c", "user.name=ana", "-c", "user.email=ana@acme.example")
+
+    def git(*arguments: str) -> None:
+        command = ["git", "-C", str(the_daemon.config), *identity, *arguments]
+        subprocess.run(command, check=True, capture_output=True)
+
+    hashes = []
+    git("init", "-q", "-b", "first")
+    for branch, limit in (("first", 5), ("second", 9)):
+        for number in range(20):
+            text = book(the_sink, limit).replace("acme.example", f"acme{number}.example")
+            text = text.replace('"acme"', f'"acme{number}"')
+            the_daemon.write(f"workspaces/acme{number}.toml", text)
+        git("checkout", "-q", "-B", branch)
+        git("add", ".")
+        git("commit", "-q", "-m", branch)
+        policy = load_here(the_daemon.config).policy
+        assert policy is not None
+        assert len(policy.workspaces) == 20
+        hashes.append(policy.hash)
+    first, second = hashes
+    git("checkout", "-q", "first")
+    the_daemon.start()
+    for branch, expected in (("second", second), ("first", first)):
+        git("checkout", "-q", branch)
+        until(partial(is_in_force, the_daemon, expected), "the new book")
+    applied = [
+        e["detail"] for e in the_daemon.door.all("/v1/audit") if e["action"] == "book applied"
+    ]
+    assert [(one["old"], one["new"]) for one in applied] == [(first, second), (second, first)]
