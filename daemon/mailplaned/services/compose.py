@@ -157,7 +157,7 @@ def compose(draft: Draft, *, token: str, limit_bytes: int) -> Composed | tuple[F
         recipients=_unique([(kind, address.address) for kind, address in listed]),
         subject=decode_words(draft.subject or "").strip(" \t"),
         rest=rest,
-        utf8=not all(address.isascii() for address in [*mentioned, *reply_to]),
+        utf8=not "".join([*mentioned, *reply_to]).isascii(),
     )
 
 
@@ -247,7 +247,7 @@ def _unique(addressed: list[tuple[RecipientKind, str]]) -> tuple[Recipient, ...]
     kinds: dict[str, RecipientKind] = {}
     for kind, address in addressed:
         kinds.setdefault(address, kind)
-    return tuple(Recipient(address=address, kind=kind) for address, kind in kinds.items())
+    return tuple([Recipient(address=address, kind=kind) for address, kind in kinds.items()])
 
 
 def _fields(
