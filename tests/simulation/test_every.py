@@ -12,7 +12,7 @@ from tests.simulation.every import Kind, Point, every, points
 from tests.simulation.scenario import play
 
 SEED = 1
-STRIDE = 13
+STRIDE = 19
 """Of the steps. It divides neither 8 nor 10, the usual lengths of what comes again and again."""
 
 Note = Callable[[str, object], None]

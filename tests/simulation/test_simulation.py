@@ -11,7 +11,7 @@ import pytest
 from tests.simulation.run import Result, run
 
 ROOT = Path(__file__).parents[2]
-SEEDS = range(1, 91)
+SEEDS = range(1, 81)
 DAYS = 1
 
 
