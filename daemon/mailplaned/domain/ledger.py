@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right, insort
 
+from mailplaned.domain.long_times import LONG, LongTimes
 from mailplaned.domain.windows import MINUTE_US, SECOND_US, WEEK_US
 
 HAND_OFF_GUARD_US = 5 * SECOND_US
@@ -32,7 +33,7 @@ class Track:
     def __init__(self) -> None:
         self.ended: array[int] = array("q")
         """When each spent unit's attempt ended."""
-        self.planned: array[int] = array("q")
+        self.planned: array[int] | LongTimes = array("q")
         """The slot of each waiting unit."""
         self.open = 0
         """Units whose attempt is under way."""
@@ -49,18 +50,32 @@ class Track:
     def plan(self, slot_us: int, units: int) -> None:
         """Let `units` wait for a slot."""
         planned = self.planned
-        if units == 1 and (not planned or slot_us >= planned[-1]):
+        if isinstance(planned, LongTimes):
+            for _ in range(units):
+                planned.add(slot_us)
+        elif units == 1 and (not planned or slot_us >= planned[-1]):
             planned.append(slot_us)
         else:
             for _ in range(units):
                 insort(planned, slot_us)
+            if len(planned) > LONG:
+                self.planned = LongTimes(planned)
         self.taken += units
 
     def unplan(self, slot_us: int, units: int) -> None:
         """Take back what `plan` added."""
-        at = bisect_left(self.planned, slot_us)
-        assert self.planned[at : at + units].count(slot_us) == units, "unplanned a unit twice"
-        del self.planned[at : at + units]
+        planned = self.planned
+        if isinstance(planned, LongTimes):
+            taken = [planned.take(slot_us) for _ in range(units)]
+            assert all(taken), "unplanned a unit twice"
+            if len(planned) < LONG // 2:
+                self.planned = array("q", planned)
+        else:
+            at = bisect_left(planned, slot_us)
+            assert planned[at : at + units].count(slot_us) == units, "unplanned a unit twice"
+            del planned[at : at + units]
+            if len(planned) > LONG:
+                self.planned = LongTimes(planned)
         self.taken -= units
         self.version += 1
 

@@ -8,12 +8,14 @@ one to the next, and they are looked at where the workload limits them.
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from typing import NamedTuple
 
 from mailplaned.domain.bindings import Bindings, Demand
 from mailplaned.domain.ledger import Track
+from mailplaned.domain.long_times import LONG, LongTimes
 from mailplaned.domain.policy import Counts
 
 Domains = tuple[tuple[str, int], ...]
@@ -82,6 +84,7 @@ def load_waiting(bindings: Bindings, queues: Iterable[Queue]) -> tuple[int, set[
     """Fill empty ledgers with what waits: how much, and for which mailboxes nobody knows."""
     count, orphans = 0, set()
     ledgers = _Ledgers(bindings)
+    read: dict[Track, array[int]] = defaultdict(lambda: array("q"))
     for demand, domains, slots in queues:
         count += len(slots)
         account = bindings.account_of(demand.mailbox)
@@ -90,16 +93,17 @@ def load_waiting(bindings: Bindings, queues: Iterable[Queue]) -> tuple[int, set[
             continue
         tracks, of_domains = ledgers.target(demand, account)
         for track in tracks:
-            track.planned.extend(slots)
+            read[track].extend(slots)
         if of_domains is not None:
             for names, slot_us in zip(domains, slots, strict=True):
                 for track in of_domains(names):
-                    track.planned.append(slot_us)
-    as_read = in_order = array("q")
-    for track in bindings.tracks.values():
-        if track.planned != as_read:  # an account and its workspace often wait for the same
-            as_read, in_order = track.planned, array("q", sorted(track.planned))
-        track.planned = in_order[:]
+                    read[track].append(slot_us)
+    last = in_order = array("q")
+    while read:
+        track, planned = read.popitem()
+        if planned != last:  # an account and its workspace often wait for the same
+            last, in_order = planned, array("q", sorted(planned))
+        track.planned = LongTimes(in_order) if len(in_order) > LONG else in_order[:]
     return count, orphans
 
 
