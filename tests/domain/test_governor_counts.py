@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailplaned.domain.bindings import Demand
-from mailplaned.domain.caps import NEVER_US
-from mailplaned.domain.policy import Policy
-from mailplaned.domain.windows import DAY_US, HOUR_US, SECOND_US
+from mailplaned.domain.caps import NEVER_US, Headroom, Rule
+from mailplaned.domain.ledger import Track
+from mailplaned.domain.policy import Cap, Policy, Ramp
+from mailplaned.domain.windows import DAY_US, HOUR_US, SECOND_US, Kind, Per, to_us
 from tests.domain.governor_desk import MAILBOXES, Desk, demands, jumps, policies
 from tests.domain.governor_oracle import Counted, counted
 
+sends = st.tuples(st.sampled_from(["sent", "sent", "at once", "submit"]), demands)
 acts = st.lists(
     st.one_of(
-        st.tuples(st.sampled_from(["at once", "at once", "submit"]), demands),
+        sends,
+        sends,
+        sends,
         st.tuples(st.just("pass"), jumps),
-        st.tuples(st.just("clock"), st.sampled_from([0, SECOND_US, -HOUR_US, HOUR_US, 3 * DAY_US])),
+        st.tuples(st.just("pass"), jumps),
+        st.tuples(st.just("clock"), st.sampled_from([0, SECOND_US, -HOUR_US, -DAY_US, DAY_US])),
         st.tuples(st.just("end"), st.integers(0, 9), st.sampled_from(["ok", "back", "unknown"])),
         st.tuples(st.just("settle"), st.integers(0, 9), st.booleans()),
         st.tuples(st.sampled_from(["cancel", "back"]), st.integers(0, 9)),
@@ -29,7 +37,7 @@ acts = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(book=policies(), acts=acts, asked=st.lists(demands, min_size=1, max_size=3))
 def test_what_is_remembered_of_counts_is_what_counting_anew_finds(
     book: tuple[Policy, int],
@@ -62,8 +70,10 @@ def test_what_is_remembered_of_counts_is_what_counting_anew_finds(
 
 def _do(desk: Desk, act: str, args: list[Any]) -> None:
     match act:
-        case "at once" | "submit":
-            desk.submit(args[0], desk.now_us, at_once=act == "at once")
+        case "sent" | "at once" | "submit":
+            desk.submit(args[0], desk.now_us, at_once=act != "submit")
+            if act == "sent" and desk.open:
+                desk.end(desk.open[-1], charged=True)
         case "pass":
             desk.now_us += args[0]
         case "back":
@@ -101,3 +111,57 @@ def _count(desk: Desk, demand: Demand) -> list[Counted]:
     return counted(
         desk.policy, demand, desk.journal, desk.waiting, desk.now_us, desk.frame.shift_us
     )
+
+
+EVENING_US = to_us(datetime(2026, 3, 28, 20, tzinfo=UTC))
+MIDNIGHT_US = to_us(datetime(2026, 3, 28, 23, tzinfo=UTC))
+GROWING = Ramp(first_day=date(2026, 3, 28), table=(2, 4))
+
+
+def headroom_of(track: Track, *caps: Cap, ramp: Ramp | None = None) -> Headroom:
+    rules = (
+        Rule(scope="mailbox:a@b", cap=cap, track=track, zone=ZoneInfo("Europe/Berlin"), ramp=ramp)
+        for cap in caps
+    )
+    return Headroom(tuple(rules))
+
+
+@pytest.mark.parametrize(
+    ("cap", "ramp", "grows_us", "room"),
+    [
+        (Cap(limit=5, per=Per.HOUR), None, EVENING_US + HOUR_US, (4, 5)),
+        (Cap(limit=5, per=Per.DAY, kind=Kind.CALENDAR), None, MIDNIGHT_US, (4, 5)),
+        (Cap(limit=5, per=Per.DAY), GROWING, MIDNIGHT_US, (1, 3)),
+    ],
+)
+def test_room_is_exact_until_a_window_gives_some_back_or_a_ramp_grows(
+    cap: Cap, ramp: Ramp | None, grows_us: int, room: tuple[int, int]
+) -> None:
+    track = Track()
+    headroom = headroom_of(track, cap, ramp=ramp)
+    track.begin(1)
+    track.spend(EVENING_US, 1)
+    headroom.count(EVENING_US)
+    assert headroom.is_exact(grows_us - 1)
+    assert not headroom.is_exact(grows_us)
+    assert headroom.ceiling - track.taken == room[0]
+    headroom.count(grows_us)
+    assert headroom.ceiling - track.taken == room[1]
+
+
+def test_of_caps_with_equal_room_the_first_is_named() -> None:
+    hour, day = Cap(limit=3, per=Per.HOUR), Cap(limit=3, per=Per.DAY)
+    headroom = headroom_of(Track(), hour, day)
+    headroom.count(EVENING_US)
+    assert headroom.rule.cap == hour
+
+
+def test_a_ledger_that_never_was_used_is_exact_for_the_length_of_its_shortest_window() -> None:
+    track = Track()
+    headroom = headroom_of(track, Cap(limit=3, per=Per.DAY), Cap(limit=3, per=Per.HOUR))
+    headroom.count(EVENING_US)
+    track.begin(1)
+    track.spend(EVENING_US, 1)
+    assert headroom.is_exact(EVENING_US + HOUR_US - 1)
+    assert not headroom.is_exact(EVENING_US + HOUR_US)
+    assert headroom.ceiling - track.taken == 2

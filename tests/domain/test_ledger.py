@@ -54,7 +54,6 @@ def act_on(track: Track, plain: Plain, act: str, at_us: int, units: int, flag: b
         track.unplan(at_us, units)
         for _ in range(units):
             plain.planned.remove(at_us)
-        plain.taken -= units
         return True
     elif act == "begin":
         track.begin(units)
@@ -70,7 +69,6 @@ def act_on(track: Track, plain: Plain, act: str, at_us: int, units: int, flag: b
     elif act == "give back" and plain.open >= units:
         track.give_back(units)
         plain.open -= units
-        plain.taken -= units
         return True
     elif act == "settle" and plain.unknown:
         at_us = plain.unknown[at_us % len(plain.unknown)]

@@ -358,10 +358,10 @@ class Rule:
 class Headroom:
     """The least room of some caps on one ledger, without counting their units each time.
 
-    What a unit takes, it takes from all of them, and time only gives room back: windows move on, a
-    ramp never falls. So the room counted once, less what has been taken since, is never too much;
-    and it is exact until the next unit leaves a window. It has to be thrown away when the clocks'
-    distance changes or time goes back.
+    What a unit takes, it takes from all of them, and all else only gives room back: windows move
+    on, a ramp never falls. So the room counted once, less what has been taken since, is never too
+    much; and it is exact until a unit leaves a window or is given back. It has to be thrown away
+    when the clocks' distance changes or time goes back.
     """
 
     __slots__ = ("_until_us", "_version", "ceiling", "rule", "rules", "track")

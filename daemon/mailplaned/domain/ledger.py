@@ -38,8 +38,8 @@ class Track:
         self.open = 0
         """Units whose attempt is under way."""
         self.taken = 0
-        """Grows by every unit that comes to wait or to be under way, and falls by every one that is
-        given back: by so much has every cap on this ledger less room, but for what time frees."""
+        """How many units have come to wait or to be under way so far: by what has been added since
+        a cap on this ledger was counted it has less room at the most."""
         self.unknown: list[int] = []
         """Ends of the spent units whose outcome is unknown; each is in `ended` too."""
         self.version = 0
@@ -76,7 +76,6 @@ class Track:
             del planned[at : at + units]
             if len(planned) > LONG:
                 self.planned = LongTimes(planned)
-        self.taken -= units
         self.version += 1
 
     def begin(self, units: int) -> None:
@@ -107,7 +106,6 @@ class Track:
         """End an attempt of `units`, which the provider did not take."""
         self.open -= units
         assert self.open >= 0, "ended an attempt that had not begun"
-        self.taken -= units
         self.version += 1
 
     def settle(self, ended_us: int, units: int, *, keep: bool) -> None:
