@@ -41,6 +41,8 @@ LOOPS = [asyncio.run, uvloop.run]
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 TO_DATA = ("250 raw", "250 ok", "250 ok", "354 go")
+HELLOS = ["250 raw", "250-raw\r\n250 PIPELINING"]
+"""To the second, all commands before the body leave together."""
 
 
 @pytest.fixture
@@ -50,11 +52,13 @@ async def transport() -> AsyncIterator[SmtpTransport]:
     await made.close()
 
 
-def cut_after(bytes_heard: int, hang_up: Callable[[Line], None], server: list[RawServer]) -> Script:
+def cut_after(
+    bytes_heard: int, hang_up: Callable[[Line], None], server: list[RawServer], hello: str
+) -> Script:
     """An honest server whose connection breaks once it has heard so many bytes."""
 
     async def script(line: Line) -> None:
-        replies = iter(["250 raw", "250 ok", "250 ok", "354 go"])
+        replies = iter([hello, *TO_DATA[1:]])
         line.say("220 raw ESMTP")
         pending, in_body = b"", False
         while len(line.heard) < bytes_heard:
@@ -74,12 +78,12 @@ def cut_after(bytes_heard: int, hang_up: Callable[[Line], None], server: list[Ra
     return script
 
 
-async def length_of_a_dialogue() -> tuple[int, int]:
+async def length_of_a_dialogue(hello: str) -> tuple[int, int]:
     """How many bytes we send in all, and before the body."""
     server: list[RawServer] = []
     timeouts = replace(QUICK, terminator=SHORT_S)
     transport = SmtpTransport(secrets(), JumpClock(), timeouts=timeouts)
-    async with raw_server(cut_after(10**6, Line.fin, server)) as raw:
+    async with raw_server(cut_after(10**6, Line.fin, server, hello)) as raw:
         server.append(raw)
         await transport.send(envelope(account(raw.port)))
         await transport.close()
@@ -89,18 +93,19 @@ async def length_of_a_dialogue() -> tuple[int, int]:
 
 @pytest.mark.parametrize("run", LOOPS)
 @pytest.mark.parametrize("hang_up", HANG_UP)
+@pytest.mark.parametrize("hello", HELLOS)
 def test_a_cut_after_any_byte_is_told_apart_at_the_terminator(
-    hang_up: Callable[[Line], None], run: Run
+    hello: str, hang_up: Callable[[Line], None], run: Run
 ) -> None:
-    run(cut_after_every_byte(hang_up))
+    run(cut_after_every_byte(hello, hang_up))
 
 
-async def cut_after_every_byte(hang_up: Callable[[Line], None]) -> None:
-    total, before_body = await length_of_a_dialogue()
+async def cut_after_every_byte(hello: str, hang_up: Callable[[Line], None]) -> None:
+    total, before_body = await length_of_a_dialogue(hello)
     for heard in range(total + 1):
         transport = SmtpTransport(secrets(), JumpClock(), timeouts=QUICK)
         server: list[RawServer] = []
-        async with raw_server(cut_after(heard, hang_up, server)) as raw:
+        async with raw_server(cut_after(heard, hang_up, server, hello)) as raw:
             server.append(raw)
             report = await transport.send(envelope(account(raw.port)))
             await transport.close()
@@ -303,11 +308,12 @@ def test_a_connection_that_the_other_side_has_forgotten_is_given_up_long_before_
         (5, Stage.DOT, "terminator"),
     ],
 )
+@pytest.mark.parametrize("hello", HELLOS)
 async def test_silence_is_waited_for_a_limited_time(
-    answered: int, stage: Stage, limit: str
+    hello: str, answered: int, stage: Stage, limit: str
 ) -> None:
     async def script(line: Line) -> None:
-        for reply in ("220 raw", *TO_DATA)[:answered]:
+        for reply in ("220 raw", hello, *TO_DATA[1:])[:answered]:
             line.say(reply)
             await line.hear()
         await stall(line)
@@ -324,11 +330,14 @@ async def test_silence_is_waited_for_a_limited_time(
 
 @pytest.mark.parametrize("said", ["what?", "25", "2x0 hm", "250-" + "x" * 9000])
 @pytest.mark.parametrize("stage", [Stage.GREETING, Stage.MAIL, Stage.RCPT, Stage.DATA])
-async def test_rubbish_is_no_reply(transport: SmtpTransport, said: str, stage: Stage) -> None:
+@pytest.mark.parametrize("hello", HELLOS)
+async def test_rubbish_is_no_reply(
+    transport: SmtpTransport, hello: str, said: str, stage: Stage
+) -> None:
     good = {Stage.GREETING: 0, Stage.MAIL: 2, Stage.RCPT: 3, Stage.DATA: 4}[stage]
 
     async def script(line: Line) -> None:
-        for reply in ("220 raw", "250 raw", "250 ok", "250 ok")[:good]:
+        for reply in ("220 raw", hello, "250 ok", "250 ok")[:good]:
             line.say(reply)
             await line.hear()
         line.say(said)

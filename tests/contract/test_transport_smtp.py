@@ -35,6 +35,12 @@ def authority() -> Authority:
     return Authority()
 
 
+@pytest.fixture(params=[False, True], ids=["one by one", "together"])
+def pipelining(request: pytest.FixtureRequest) -> bool:
+    """Whether the relay lets the commands before a body leave together."""
+    return bool(request.param)
+
+
 @pytest.fixture
 async def transport(authority: Authority) -> AsyncIterator[SmtpTransport]:
     made = SmtpTransport(secrets(), JumpClock(), timeouts=QUICK, context=authority.trusting)
@@ -42,8 +48,8 @@ async def transport(authority: Authority) -> AsyncIterator[SmtpTransport]:
     await made.close()
 
 
-async def test_a_message_arrives_byte_for_byte(transport: SmtpTransport) -> None:
-    async with provider() as relay:
+async def test_a_message_arrives_byte_for_byte(transport: SmtpTransport, pipelining: bool) -> None:
+    async with provider(pipelining=pipelining) as relay:
         report = await transport.send(envelope(account(relay.port), "b@x.example", "c@x.example"))
         assert (report.outcome, report.stage) == (TAKEN, Stage.DOT)
         assert report.reply.text == "2.0.0 queued as 1"
@@ -67,9 +73,11 @@ async def test_dots_never_end_a_message_early(transport: SmtpTransport, content:
         assert [taken.content for taken in relay.accepted] == [content]
 
 
-async def test_eight_bit_content_and_addresses_are_announced(transport: SmtpTransport) -> None:
+async def test_eight_bit_content_and_addresses_are_announced(
+    transport: SmtpTransport, pipelining: bool
+) -> None:
     content = "Subject: grüße\r\n\r\nä\r\n".encode()
-    async with provider() as relay:
+    async with provider(pipelining=pipelining) as relay:
         message = envelope(account(relay.port), "jürgen@bücher.example", content=content, utf8=True)
         assert (await transport.send(message)).outcome is TAKEN
         [taken] = relay.accepted
@@ -113,9 +121,14 @@ async def test_a_relay_without_smtputf8_is_not_given_what_it_cannot_take(
     ],
 )
 async def test_a_refusal_is_reported_with_its_stage_and_words(
-    transport: SmtpTransport, where: str, said: str, outcome: Outcome, stage: Stage
+    transport: SmtpTransport,
+    pipelining: bool,
+    where: str,
+    said: str,
+    outcome: Outcome,
+    stage: Stage,
 ) -> None:
-    async with provider() as relay:
+    async with provider(pipelining=pipelining) as relay:
         relay.says[where] = said
         report = await transport.send(envelope(account(relay.port)))
         assert (report.outcome, report.stage) == (outcome, stage)
@@ -126,8 +139,10 @@ async def test_a_refusal_is_reported_with_its_stage_and_words(
         assert (await transport.send(envelope(account(relay.port)))).outcome is TAKEN
 
 
-async def test_refused_recipients_keep_their_own_answers(transport: SmtpTransport) -> None:
-    async with provider() as relay:
+async def test_refused_recipients_keep_their_own_answers(
+    transport: SmtpTransport, pipelining: bool
+) -> None:
+    async with provider(pipelining=pipelining) as relay:
         relay.says["gone@x.example"] = "550 5.1.1 unknown"
         relay.says["full@x.example"] = "452 4.2.2 full"
         report = await transport.send(
@@ -141,8 +156,9 @@ async def test_refused_recipients_keep_their_own_answers(transport: SmtpTranspor
 
 async def test_all_refused_for_different_reasons_leaves_the_hopeful_one(
     transport: SmtpTransport,
+    pipelining: bool,
 ) -> None:
-    async with provider() as relay:
+    async with provider(pipelining=pipelining) as relay:
         relay.says["gone@x.example"] = "550 5.1.1 unknown"
         relay.says["full@x.example"] = "452 4.2.2 full"
         report = await transport.send(
@@ -153,8 +169,10 @@ async def test_all_refused_for_different_reasons_leaves_the_hopeful_one(
         assert [r.outcome for r in report.recipients] == [BAD, LATER]
 
 
-async def test_a_421_in_the_middle_of_the_recipients_is_kept(transport: SmtpTransport) -> None:
-    async with provider() as relay:
+async def test_a_421_in_the_middle_of_the_recipients_is_kept(
+    transport: SmtpTransport, pipelining: bool
+) -> None:
+    async with provider(pipelining=pipelining) as relay:
         relay.says["gone@x.example"] = "550 5.1.1 unknown"
         relay.says["c@x.example"] = "421 4.7.0 that will do"
         report = await transport.send(
@@ -170,8 +188,9 @@ async def test_a_421_in_the_middle_of_the_recipients_is_kept(transport: SmtpTran
 
 async def test_a_bad_recipient_named_after_the_dot_condemns_nobody_of_several(
     transport: SmtpTransport,
+    pipelining: bool,
 ) -> None:
-    async with provider() as relay:
+    async with provider(pipelining=pipelining) as relay:
         relay.says[DOT] = "550 5.1.1 one of them is unknown"
         report = await transport.send(envelope(account(relay.port), "b@x.example", "c@x.example"))
         assert [r.outcome for r in report.recipients] == [MSG, MSG]

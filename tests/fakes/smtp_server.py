@@ -36,8 +36,9 @@ class Provider:
     `drop` and `stall` name what happens at the dot, after the message was taken.
     """
 
-    def __init__(self, users: Mapping[str, str] | None = None) -> None:
+    def __init__(self, users: Mapping[str, str] | None = None, *, pipelining: bool = False) -> None:
         self.users = users
+        self.pipelining = pipelining
         self.says: dict[str, str] = {}
         self.drop = False
         self.stall = False
@@ -47,6 +48,17 @@ class Provider:
         self.connections: list[_Conversation] = []
         self.at_dot = asyncio.Event()
         self.port = 0
+
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd's name and arguments
+        self,
+        server: SMTP,
+        session: Session,
+        envelope: Envelope,
+        hostname: str,
+        responses: list[str],
+    ) -> list[str]:
+        session.host_name = hostname
+        return [*(["250-PIPELINING"] if self.pipelining else []), *responses]
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name and arguments
         self,
@@ -148,9 +160,10 @@ async def provider(
     implicit: bool = False,
     methods: tuple[str, ...] = ("PLAIN", "LOGIN"),
     utf8: bool = True,
+    pipelining: bool = False,
 ) -> AsyncIterator[Provider]:
     """A running provider. `context` alone offers STARTTLS; with `implicit`, TLS from the start."""
-    the = Provider(users)
+    the = Provider(users, pipelining=pipelining)
 
     def conversation() -> _Conversation:
         with warnings.catch_warnings():  # aiosmtpd warns of AUTH without TLS: wanted here

@@ -96,15 +96,19 @@ class Session:
 
     async def ask(self, stage: Stage, *words: bytes, timeout_s: float) -> SMTPResponse:
         """Send a command and return its reply, whatever it says; raise Ended without one."""
-        self._keep_step(stage)
+        self.keep_step(stage)
         try:
             return await self.wire.execute_command(*words, timeout=timeout_s)
         except (SMTPException, OSError) as error:
             raise silence(stage, error) from error
 
-    async def command(self, stage: Stage, *words: bytes, timeout_s: float) -> Reply:
-        """Send a command and return its reply as evidence; raise Ended without one."""
-        return _reply(await self.ask(stage, *words, timeout_s=timeout_s))
+    def say(self, stage: Stage, commands: Sequence[bytes]) -> None:
+        """Send commands at once; `next_reply` gives each one's answer. Raise Ended if it can't."""
+        self.keep_step(stage)
+        try:
+            self.wire.ask(commands)
+        except (SMTPException, OSError) as error:
+            raise silence(stage, error) from error
 
     async def next_reply(self, stage: Stage, timeout_s: float) -> Reply:
         """A reply that is due without another command; raise Ended without one."""
@@ -115,7 +119,7 @@ class Session:
 
     async def body(self, body: bytes) -> None:
         """Write a dot-stuffed body; raise Ended when the server refuses it or hangs up midway."""
-        self._keep_step(Stage.DATA)
+        self.keep_step(Stage.DATA)
         try:
             await self.wire.write_body(body, self.timeouts.block)
         except (SMTPException, OSError) as error:
@@ -129,17 +133,22 @@ class Session:
 
     async def finish(self) -> Reply:
         """Write the terminator and return the reply to it; without one the outcome is unknown."""
-        self._keep_step(Stage.DATA)
+        self.keep_step(Stage.DATA)
         try:
             self.wire.terminate()
         except (SMTPException, OSError) as error:
             raise silence(Stage.DATA, error) from error
         return await self.next_reply(Stage.DOT, self.timeouts.terminator)
 
-    def _keep_step(self, stage: Stage) -> None:
+    def keep_step(self, stage: Stage) -> None:
         """Raise Ended when a reply is there already: it would be taken for another command's."""
         if self.wire.spoken_unasked:
-            raise Ended(stage, Reply(text=f"the server spoke out of turn before {stage}"))
+            raise out_of_turn(stage)
+
+
+def out_of_turn(stage: Stage) -> Ended:
+    """The end of an attempt in which it is open which reply answers what."""
+    return Ended(stage, Reply(text=f"the server spoke out of turn before {stage}"))
 
 
 def silence(stage: Stage, error: Exception) -> Ended:

@@ -2,11 +2,15 @@
 
 Where it ends decides what may be believed: before the terminator left, the message was not sent;
 after it, only a reply tells. Nothing is retried and nothing is reset: a session whose transaction
-didn't reach its last reply is not used again.
+didn't reach its last reply is not used again. Where the server allows it (RFC 2920) the commands
+before the body leave together; what is made of their replies is the same.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections import deque
 from functools import lru_cache
 
 from aiosmtplib.email import quote_address
@@ -22,7 +26,21 @@ from mailplaned.domain.outcomes import (
 )
 from mailplaned.domain.policy import Account
 from mailplaned.ports import Envelope
-from mailplaned.transports.session import CLOSING, DONE, SEND_BODY, Ended, Session
+from mailplaned.transports.session import (
+    CLOSING,
+    DONE,
+    SEND_BODY,
+    Ended,
+    Session,
+    out_of_turn,
+)
+
+FLIGHT_COMMANDS = 50
+"""How many commands leave at once where the server allows it: as many as have replies that fit into
+what is kept of unread ones, at 512 octets each (RFC 5321 §4.5.3.1.5)."""
+
+CONFIRM_S = 5.0
+"""How long a server that refused may take to show that it is in step."""
 
 
 class Transaction:
@@ -33,6 +51,9 @@ class Transaction:
         self._envelope = envelope
         self._encoding = "utf-8" if envelope.utf8 else "ascii"
         self._refused: dict[int, RecipientReport] = {}
+        self._commands: deque[tuple[Stage, bytes]] = deque()
+        self._awaited: deque[Stage] = deque()
+        self._together = "pipelining" in session.extensions
         self.unanswered = False
         """The server hung up before it answered MAIL: it has seen nothing of this message."""
         self.listening = True
@@ -43,9 +64,9 @@ class Transaction:
     async def run(self) -> Report:
         """Try once; every end is a Report."""
         try:
-            await self._mail()
-            await self._recipients()
-            await self._data()
+            self._commands.extend(self._before_body())
+            await self._ask_to_send()
+            await self._session.body(dot_stuffed(self._envelope.content))
             reply = await self._session.finish()
         except Ended as end:
             self.unanswered = end.hung_up and end.stage is Stage.MAIL
@@ -54,9 +75,9 @@ class Transaction:
         self.complete = reply.code // 100 in {2, 4, 5} and reply.code != CLOSING
         return self._report(Ended(Stage.DOT, reply))
 
-    async def _mail(self) -> None:
+    def _before_body(self) -> list[tuple[Stage, bytes]]:
         envelope, offered = self._envelope, self._session.extensions
-        words = [b"MAIL", f"FROM:<{envelope.sender}>".encode(self._encoding)]
+        words = [f"MAIL FROM:<{envelope.sender}>".encode(self._encoding)]
         if "size" in offered:  # RFC 1870
             words.append(b"SIZE=%d" % len(envelope.content))
         if not envelope.content.isascii():  # RFC 6152 §3 forbids sending it unoffered
@@ -67,16 +88,30 @@ class Transaction:
             if "smtputf8" not in offered:
                 raise _unsupported(envelope.account, "SMTPUTF8")
             words.append(b"SMTPUTF8")
-        reply = await self._command(Stage.MAIL, *words, timeout_s=self._session.timeouts.command)
+        recipients = [
+            (Stage.RCPT, f"RCPT TO:<{address}>".encode(self._encoding))
+            for address in envelope.recipients
+        ]
+        return [(Stage.MAIL, b" ".join(words)), *recipients, (Stage.DATA, b"DATA")]
+
+    async def _ask_to_send(self) -> None:
+        try:
+            await self._mail()
+            await self._recipients()
+            await self._data()
+        except Ended as end:
+            raise await self._confirmed(end) from None
+        self.listening = False
+
+    async def _mail(self) -> None:
+        reply = await self._answer()
         if not _done(reply):
             raise Ended(Stage.MAIL, reply)
 
     async def _recipients(self) -> None:
         recipients = self._envelope.recipients
-        timeout_s = self._session.timeouts.command
         for index, address in enumerate(recipients):
-            word = f"TO:<{address}>".encode(self._encoding)
-            reply = await self._command(Stage.RCPT, b"RCPT", word, timeout_s=timeout_s)
+            reply = await self._answer()
             if _done(reply):
                 continue
             outcome = classify(Stage.RCPT, reply)
@@ -89,18 +124,51 @@ class Transaction:
             raise Ended(Stage.RCPT, reply, outcome)
 
     async def _data(self) -> None:
-        session = self._session
-        reply = await self._command(Stage.DATA, b"DATA", timeout_s=session.timeouts.data)
+        reply = await self._answer()
         if reply.code != SEND_BODY:
             raise Ended(Stage.DATA, reply)
-        self.listening = False
-        await session.body(dot_stuffed(self._envelope.content))
 
-    async def _command(self, stage: Stage, *words: bytes, timeout_s: float) -> Reply:
+    async def _answer(self) -> Reply:
+        """The reply to the next command, which is sent now unless it left with others."""
+        session, timeouts = self._session, self._session.timeouts
         self.listening = False
-        reply = await self._session.command(stage, *words, timeout_s=timeout_s)
-        self.listening = True
+        if not self._awaited:
+            size = FLIGHT_COMMANDS if self._together else 1
+            flight = [self._commands.popleft() for _ in range(min(size, len(self._commands)))]
+            session.say(flight[0][0], [command for _, command in flight])
+            self._awaited.extend(stage for stage, _ in flight)
+        stage = self._awaited.popleft()
+        timeout_s = timeouts.data if stage is Stage.DATA else timeouts.command
+        reply = await session.next_reply(stage, timeout_s)
+        self.listening = not self._awaited
         return reply
+
+    async def _confirmed(self, end: Ended) -> Ended:
+        """An end before the body, once it is sure which reply answers what.
+
+        Where commands left together, one reply too many would make another command's refusal of
+        each. So all are heard out, and one more command has to get the reply that it alone gets.
+        """
+        if not self._together or not end.reply.code or end.reply.code == CLOSING:
+            return end
+        in_step = True
+        with contextlib.suppress(Ended, TimeoutError):
+            async with asyncio.timeout(CONFIRM_S):
+                in_step = await self._in_step()
+        if in_step and not self._session.wire.spoken_unasked:
+            return end
+        self.listening = False
+        self._refused.clear()
+        return out_of_turn(end.stage)
+
+    async def _in_step(self) -> bool:
+        while self._awaited:
+            reply = await self._answer()
+            if reply.code == SEND_BODY:  # to nobody: then only hanging up ends it well
+                self.listening = False
+                return True
+        self._commands = deque([(Stage.RCPT, b"RSET")])
+        return _done(await self._answer())
 
     def _report(self, end: Ended) -> Report:
         """Recipients refused by name keep their own answer; the rest share the message's end."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+from collections.abc import Sequence
 from typing import cast
 
 from aiosmtplib.errors import SMTPResponseException, SMTPServerDisconnected
-from aiosmtplib.protocol import SMTPProtocol
+from aiosmtplib.protocol import COMMAND_INJECTION_REGEX, MAX_RESPONSE_LENGTH, SMTPProtocol
 from aiosmtplib.response import SMTPResponse
 from aiosmtplib.typing import SMTPStatus
 
@@ -40,6 +41,7 @@ class Wire(SMTPProtocol):
         self._running = loop
         self._leaving: asyncio.TimerHandle | None = None
         self._out_of_step = False
+        self._due = 0
         self.gone: asyncio.Future[None] = loop.create_future()
         """Done when the socket is closed."""
 
@@ -65,7 +67,38 @@ class Wire(SMTPProtocol):
             return
         if not self._response_pending:
             self._out_of_step = True
+        if self._due and self._response_waiter is not None and self._response_waiter.done():
+            self._buffer.extend(data)  # the library would drop it
+            if len(self._buffer) > MAX_RESPONSE_LENGTH:
+                self.cut()
+            return
         super().data_received(data)
+
+    def ask(self, commands: Sequence[bytes]) -> None:
+        """Write commands at once; `read_response` gives the reply to each, in their order."""
+        for command in commands:
+            if COMMAND_INJECTION_REGEX.search(command):
+                raise ValueError("a command holds a control character")
+        self._due = len(commands)
+        self._response_pending = True
+        self.write(b"".join([command + b"\r\n" for command in commands]))
+
+    async def read_response(self, timeout: float | None = None) -> SMTPResponse:  # noqa: ASYNC109
+        """The next reply; it may have come together with the one before it."""
+        response = self._kept_response()
+        if response is None:
+            response = await super().read_response(timeout=timeout)
+        if self._due:
+            self._due -= 1
+        self._response_pending = self._due > 0
+        return response
+
+    def _kept_response(self) -> SMTPResponse | None:
+        """A reply that came together with another and lies in the buffer."""
+        waiter = self._response_waiter
+        if not self._due or not self._buffer or (waiter is not None and waiter.done()):
+            return None
+        return self._read_response_from_buffer()
 
     def _read_response_from_buffer(self) -> SMTPResponse | None:
         before = bytes(self._buffer)
