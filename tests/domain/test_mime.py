@@ -219,6 +219,11 @@ def test_a_header_block_with_a_foreign_line_is_refused(content: bytes) -> None:
         mime.header_fields(content)
 
 
+TWO_WAYS = (
+    b"Content-Type: multipart/x; b=c; boundary=a\r\n\r\n--a\r\n\r\n--c\r\n\r\n--c--\r\n--a--\r\n"
+)
+
+
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
@@ -233,6 +238,11 @@ def test_a_header_block_with_a_foreign_line_is_refused(content: bytes) -> None:
         (b'Content-Type: Multipart/x;\r\n Boundary="a b"\r\n\r\n--a b\r\n\r\n--a b--\r\n', None),
         (b"Content-Type: multipart/x; boundary=a\r\n\r\n--a\r\n--a--\r\n", "does not end"),
         (b"Content-Type: a/b\r\nContent-type: multipart/x\r\n\r\n", "two Content-Type"),
+        (TWO_WAYS.replace(b"b=", b"boundary="), "two boundaries"),
+        (TWO_WAYS.replace(b"b=c", b'x="; boundary=c"'), "two boundaries"),
+        (TWO_WAYS, None),
+        (b"Content-Transfer-Encoding: 8bit\r\n" + TWO_WAYS, None),
+        (b"Content-Transfer-Encoding: Base64\r\n" + TWO_WAYS, "multipart that is encoded"),
         (
             b"Content-Type: multipart/mixed; boundary=a\r\n\r\n"
             + b"--a\r\n\r\nb\r\n" * 101

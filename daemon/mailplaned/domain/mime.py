@@ -36,6 +36,10 @@ _FIELD = re.compile(rb"([!-9;-~]++):([^\r\n]*+(?:\r\n[ \t]++[^ \t\r\n][^\r\n]*+)
 """A field (RFC 5322 2.2), without the obsolete forms: no space before the colon, no blank fold."""
 
 _VERSION = b"MIME-Version: 1.0\r\n"
+_ENCODING = b"content-transfer-encoding"
+_PLAIN_ENCODINGS = frozenset((b"7bit", b"8bit", b"binary"))
+"""Those that a multipart may have (RFC 2045 6.4)."""
+
 _BASE64_LINE = 76
 _FILENAME_CHARACTERS = LINE_CHARACTERS - len("Content-Disposition: attachment; ")
 _BOUNDARY = re.compile(rb';[ \t]*boundary[ \t]*=[ \t]*(?:"([^"\\]+)"|([^ \t;"]+))', re.IGNORECASE)
@@ -171,6 +175,9 @@ def structure_fault(content: bytes) -> str | None:
             continue
         if depth == PART_DEPTH:
             return f"nests deeper than {PART_DEPTH} levels"
+        encodings = [unfold(value) for name, value in fields if name.lower() == _ENCODING]
+        if not _PLAIN_ENCODINGS.issuperset(encoding.lower() for encoding in encodings):
+            return "has a multipart that is encoded"
         parts = _split_multipart(entity, kinds[0])
         if isinstance(parts, str):
             return parts
@@ -179,10 +186,13 @@ def structure_fault(content: bytes) -> str | None:
 
 
 def _split_multipart(entity: bytes, kind: bytes) -> list[bytes] | str:
-    named = _BOUNDARY.search(kind)
-    if named is None:
+    named = _BOUNDARY.findall(kind)
+    if not named:
         return "has a multipart without a boundary"
-    boundary = (named[1] or named[2]).rstrip()
+    if len(named) > 1:
+        return "has a multipart with two boundaries"
+    quoted, plain = named[0]
+    boundary = (quoted or plain).rstrip()
     delimiter = re.compile(rb"\r\n--" + re.escape(boundary) + rb"(--)?[ \t]*+(?:\r\n|\Z)")
     start: int | None = None
     parts: list[bytes] = []

@@ -93,9 +93,9 @@ def measure(cases: int, twins: Sequence[str]) -> Measured:
             sending.send(found, MAILBOX, recipients, content, utf8=composed.utf8)
 
         def check_raw(text: str) -> None:
-            value = re.sub("[\r\n\x00]", "", text)
+            value = re.sub("[\r\n\x00]", "", text).encode("utf-8", "replace").decode()
             raw = f"From: {MAILBOX}\r\nTo: lee@there.example, {value}\r\n\r\nx\r\n"
-            encoded = base64.b64encode(raw.encode("utf-8", "replace")).decode()
+            encoded = base64.b64encode(raw.encode()).decode()
             composed = compose(Draft(raw=encoded), token=TOKEN, limit_bytes=LIMIT_BYTES)
             if not isinstance(composed, Composed):
                 headers.judge_refusal(found, composed)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from email import message_from_bytes
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 
 import dkim
 from hypothesis import strategies as st
@@ -86,7 +87,8 @@ def _judge_parts(found: Found, draft: Draft, content: bytes) -> None:
     ) or seen[len(texts) :] != files:
         found.note("altered messages", "parts", seen, texts, files)
     named = [str(leaf.get_filename()).strip() for leaf in leaves[len(texts) :]]
-    if named != [file.name.strip() for file in draft.attachments]:
+    # `email` takes off brackets that are part of a name.
+    if named != [collapse_rfc2231_value(file.name).strip() for file in draft.attachments]:
         found.note("altered messages", "names", named, draft.attachments, content)
     if any(part.defects for part in message.walk()):
         found.note("injected parts", "defects", [part.defects for part in message.walk()], content)
@@ -127,6 +129,7 @@ _FIELDS = (
     f"Subject: a\r\n Bcc: {inputs.EVIL}", "Sender: x@y.example", "Message-ID: <a@b>",
     "Message-ID: a b", "Date: yesterday", "From: eve@evil.example", "X-A;b: c",
     "Content-Type: message/partial; id=x; number=1; total=2", "Return-Path: <x@y.example>", "é: x",
+    'Content-Type: multipart/mixed; x="; boundary=c"; boundary=b',
     "Content-Transfer-Encoding: base64", 'Content-Type: multipart/mixed; boundary="b";boundary=c',
     "Content-Type: multipart/mixed; boundary*0=b", "Content-Type: multipart/mixed (; boundary=b)",
 )  # fmt: skip
