@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from mailplaned.domain.bindings import Bindings, Demand
-from mailplaned.domain.ledger import Track
+from mailplaned.domain.ledger import UNKNOWN_GUARD_US, Track
 from mailplaned.domain.long_times import LONG, LongTimes
 from mailplaned.domain.policy import Counts
 
@@ -76,8 +76,19 @@ def load_charges(bindings: Bindings, charges: Iterable[Charge]) -> tuple[int, di
     last_us = {}
     for mailbox, spacing in bindings.spacings.items():
         if spacing.track.ended:
-            last_us[mailbox] = spacing.last_us = spacing.track.ended[-1]
+            last_us[mailbox] = spacing.last_us = _last_end(spacing.track)
     return under_way, last_us
+
+
+def _last_end(track: Track) -> int:
+    """When the last attempt really ended: an unknown one is dated later than that."""
+    unknown = list(track.unknown)
+    last_us = 0
+    for at_us in reversed(track.ended):
+        if not unknown or unknown[-1] != at_us:
+            return max(last_us, at_us)
+        last_us = max(last_us, unknown.pop() - UNKNOWN_GUARD_US)
+    return last_us
 
 
 def load_waiting(bindings: Bindings, queues: Iterable[Queue]) -> tuple[int, set[str]]:
