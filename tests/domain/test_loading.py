@@ -35,7 +35,7 @@ def test_a_ledger_filled_in_bulk_is_the_one_that_was_kept(
     kept, filled = Governor(policy), Governor(policy)
     under_way: list[Charge] = []
     ended: list[Charge] = []
-    last_us = {}
+    last_us: dict[str, int] = {}
     senders: dict[Demand, Sender] = {}
     for demand, later_us, outcome in sent:
         now_us += later_us
