@@ -16,8 +16,7 @@ RELAY_REST_US = 310 * SECOND_US
 def check_slots(world: World, senders: Senders) -> None:
     """A message first goes at the slot it was given, or its events name what moved it."""
     for sent in senders.sent.values():
-        slot_us = sent.answer.slot_us
-        if slot_us is None:
+        if sent.answer.slot_us is None:
             continue
         id_ = ids.parse_id(ids.MESSAGE, sent.id)
         row = world.database.execute(
@@ -25,22 +24,37 @@ def check_slots(world: World, senders: Senders) -> None:
         ).fetchone()
         if row is None:
             continue
-        if row[0] < slot_us and not _explained(world, id_, sent.answer.mailbox, 0, slot_us):
-            world.wrong(f"{sent.id} went {slot_us - row[0]} µs before its slot, unexplained")
-        if row[0] > slot_us + LATE_US and not _explained(
-            world, id_, sent.answer.mailbox, slot_us, row[0]
+        (begun_us,) = row
+        moved_us = _last_slot(world, id_, begun_us)
+        slot_us = sent.answer.slot_us if moved_us is None else moved_us
+        if moved_us is None and begun_us < slot_us - LATE_US:
+            world.wrong(f"{sent.id} went {slot_us - begun_us} µs before its slot, unexplained")
+        due_us = _when_up(world, slot_us)
+        if begun_us > due_us + LATE_US and not _explained(
+            world, sent.answer.mailbox, slot_us, begun_us
         ):
-            world.wrong(f"{sent.id} went {row[0] - slot_us} µs after its slot, unexplained")
+            world.wrong(f"{sent.id} went {begun_us - due_us} µs after its slot, unexplained")
 
 
-def _explained(world: World, id_: ids.Id | None, mailbox: str, from_us: int, to_us: int) -> bool:
-    own = world.database.execute(
-        "SELECT 1 FROM events WHERE message_id = ? "
-        "AND kind IN ('slot_moved', 'held', 'deferred') LIMIT 1",
-        (id_,),
+def _last_slot(world: World, id_: ids.Id | None, begun_us: int) -> int | None:
+    """The slot that the message was last moved to before it went."""
+    found = world.database.execute(
+        "SELECT json_extract(detail, '$.slot_us') FROM events WHERE message_id = ? "
+        "AND kind = 'slot_moved' AND at <= ? ORDER BY cursor DESC LIMIT 1",
+        (id_, begun_us),
     ).fetchone()
-    if own or any(down < to_us and from_us < up + LATE_US for down, up in world.down):
-        return True
+    return found[0] if found else None
+
+
+def _when_up(world: World, slot_us: int) -> int:
+    """The slot, or when the daemon was there again if it was not at that moment."""
+    for down_us, up_us in world.down:
+        if down_us <= slot_us + LATE_US and slot_us < up_us:
+            slot_us = up_us
+    return slot_us
+
+
+def _explained(world: World, mailbox: str, from_us: int, to_us: int) -> bool:
     if world.database.execute(
         "SELECT 1 FROM events WHERE kind IN ('paused', 'resumed') AND at BETWEEN ? AND ?",
         (from_us - LATE_US, to_us),

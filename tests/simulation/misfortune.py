@@ -64,6 +64,5 @@ class Misfortune:
     def _disk_is_fine(self) -> None:
         world = self._world
         world.database.execute("PRAGMA query_only = OFF")
-        for span in world.down:
-            if span[1] == 2**62 and world.life is not None:
-                span[1] = world.clock.true_us
+        if world.life is not None and world.life.ready:
+            world.is_up()

@@ -179,12 +179,17 @@ class World:
                 self._doors = Doors(life.core, policy, self.clock, self.random)
             await self._doors.open(life.core, policy)
             life.ready = True
-            if self.down and self.down[-1][1] == 2**62:
-                self.down[-1][1] = self.clock.true_us
+            if not self.disk_is_full:
+                self.is_up()
             await life.stop.wait()
         self.note("stopped")
         self.down.append([self.clock.true_us, 2**62])
         self._forget(life)
+
+    def is_up(self) -> None:
+        """The daemon is there, and can write."""
+        for span in self.down:
+            span[1] = min(span[1], self.clock.true_us)
 
     def stop(self) -> None:
         """Ask the daemon to end."""
