@@ -186,13 +186,15 @@ def structure_fault(content: bytes) -> str | None:
 
 
 def _split_multipart(entity: bytes, kind: bytes) -> list[bytes] | str:
-    named = _BOUNDARY.findall(kind)
-    if not named:
+    candidates = list(_BOUNDARY.finditer(kind))
+    if not candidates:
         return "has a multipart without a boundary"
-    if len(named) > 1:
+    if len(candidates) > 1:
         return "has a multipart with two boundaries"
-    quoted, plain = named[0]
-    boundary = (quoted or plain).rstrip()
+    named = candidates[0]
+    if kind[named.end() :].lstrip(b" \t")[:1] not in {b"", b";"}:
+        return "has a multipart with a boundary and more behind it"
+    boundary = (named[1] or named[2]).rstrip()
     delimiter = re.compile(rb"\r\n--" + re.escape(boundary) + rb"(--)?[ \t]*+(?:\r\n|\Z)")
     start: int | None = None
     parts: list[bytes] = []
