@@ -9,6 +9,9 @@ from tests.simulation.senders import Senders
 from tests.simulation.world import World
 
 LATE_US = HAND_OFF_GUARD_US + SECOND_US
+EARLY_US = 60 * SECOND_US
+"""New slots that are less than the guard away are not told, and several add up."""
+
 RELAY_REST_US = 310 * SECOND_US
 """How long a mailbox may rest after its relay could not be reached."""
 
@@ -27,7 +30,7 @@ def check_slots(world: World, senders: Senders) -> None:
         (begun_us,) = row
         moved_us = _last_slot(world, id_, begun_us)
         slot_us = sent.answer.slot_us if moved_us is None else moved_us
-        if moved_us is None and begun_us < slot_us - LATE_US:
+        if moved_us is None and begun_us < slot_us - EARLY_US:
             world.wrong(f"{sent.id} went {slot_us - begun_us} µs before its slot, unexplained")
         due_us = _when_up(world, slot_us)
         if begun_us > due_us + LATE_US and not _explained(
