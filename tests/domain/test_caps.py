@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -210,3 +211,59 @@ def test_while_the_clocks_are_apart_room_comes_with_the_end_of_either_ones_windo
     assert rule.earliest(1, "cold", midnight - HOUR_US, now_us) == midnight - HOUR_US
     frame.shift_us = 0
     assert rule.earliest(1, "cold", now_us, now_us) == now_us, "set right again, it has room"
+
+
+def test_never_is_later_than_any_time_and_fits_where_times_are_kept() -> None:
+    assert to_us(datetime.max.replace(tzinfo=UTC)) < NEVER_US
+    assert array("q", [NEVER_US + LENGTH_US[Per.WEEK]])
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("every_days", [400, 401])
+def test_a_ramp_is_searched_for_room_400_days_ahead(kind: Kind, every_days: int) -> None:
+    ramp = Ramp(first_day=date(2026, 3, 28), start=1, step=1, every_days=every_days)
+    rule = rule_of(Cap(limit=2, per=Per.DAY, kind=kind), Track(), ramp)
+    there_us = to_us(datetime(2027, 5, 1, 22, tzinfo=UTC))  # 2 May 00:00 CEST, 400 days later
+    found_us = rule.earliest(2, "cold", NOW_US, NOW_US)
+    assert found_us == (there_us if every_days == 400 else NEVER_US)
+
+
+def test_nothing_remains_of_a_limit_that_was_lowered_below_what_is_used() -> None:
+    track = Track()
+    track.begin(3)
+    left = [rule_of(Cap(limit=n, per=Per.DAY), track).standing(NOW_US).remaining for n in (1, 3, 4)]
+    assert left == [0, 0, 1]
+
+
+def test_a_ramp_may_grow_twice_within_24_hours_where_a_day_has_23() -> None:
+    ramp = Ramp(first_day=date(2026, 3, 28), table=(1, 2, 4))
+    track = Track()
+    rule = rule_of(Cap(limit=4, per=Per.DAY), track, ramp)
+    late_us = to_us(datetime(2026, 3, 28, 22, 59, 58, tzinfo=UTC))
+    track.plan(late_us, 1)
+    assert rule.earliest(2, "cold", late_us, late_us) == late_us + 23 * HOUR_US + 2 * SECOND_US
+
+
+MIDNIGHT_US = to_us(datetime(2026, 3, 28, 23, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("waits_us", "stays"),
+    [
+        ([], True),
+        ([MIDNIGHT_US], False),
+        ([MIDNIGHT_US + 23 * HOUR_US - 1], False),
+        ([MIDNIGHT_US + 23 * HOUR_US], True),
+    ],
+)
+def test_only_what_waits_in_the_next_window_can_suffer_from_the_end_of_this_one(
+    waits_us: list[int], stays: bool
+) -> None:
+    ramp = Ramp(first_day=date(2026, 3, 28), table=(2, 2, 9))
+    track = Track()
+    shares = (Share(workload=name, units=2, track=Track()) for name in ("x", "y"))
+    rule = rule_of(Cap(limit=9, per=Per.DAY, kind=Kind.CALENDAR), track, ramp, *shares)
+    for slot_us in waits_us:
+        track.plan(slot_us, 1)
+    late_us = MIDNIGHT_US - 1
+    assert (rule._last_conflict(1, "x", late_us, NOW_US) is None) == stays

@@ -23,7 +23,7 @@ TESTS = {
     "windows": ("windows", "caps", "governor"),
     "message": ("message",),
     "ledger": ("ledger", "caps", "governor_counts", "governor"),
-    "caps": ("caps", "governor_counts", "governor"),
+    "caps": ("caps", "caps_work", "caps_plain", "governor_counts", "governor"),
 }
 """Modules of the domain, and the test files that see their mistakes, the quickest first."""
 

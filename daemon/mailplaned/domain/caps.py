@@ -24,6 +24,11 @@ NEVER_US = 2**62
 _FAR_DAYS = 400
 """How far ahead a ramp is searched for room."""
 
+_NOTHING = (0, 0, 0)
+"""What is remembered at first: a window that holds no moment, or a floor that nothing is under."""
+
+_NO_VERSION = -1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
@@ -91,18 +96,18 @@ class Rule:
         self.ramp = ramp
         self.shares = shares
         self._length_us = LENGTH_US[cap.per]
-        self._day: tuple[int, int, int] = (0, 0, 0)
+        self._day = _NOTHING
         self._frame = frame or Frame()
-        self._last_window = (0, 0, 0)
+        self._last_window = _NOTHING
         self._rolling = cap.kind is Kind.ROLLING
-        self._gone = 0
+        self._gone = self._gone_since_us = 0
         """So many spent units had left the window that began after `_gone_since_us`, as long as the
         ledger's version is `_gone_version`."""
-        self._gone_since_us = 0
-        self._gone_version = -1
-        self._floor = (-1, 0, 0)
+        self._gone_version = _NO_VERSION
+        self._floor = _NOTHING
         """Nothing fits before the third, as long as the ledger's version is the first, and the wall
-        clock as far away as the second says."""
+        clock as far away as the second says; but for what an attempt frees that ends sooner than
+        it was assumed to."""
 
     # --- the present ------------------------------------------------------------------------------
 
@@ -210,9 +215,8 @@ class Rule:
         self, excess: int, units: int, workload: str, at_us: int, now_us: int
     ) -> int:
         """The next time at which `excess` units have left the window, or the limit has grown."""
-        least = units + self.kept_from(
-            workload
-        )  # an empty window has to hold what others keep, too
+        # An empty window has to hold what others keep, too.
+        least = units + self.kept_from(workload)
         if not self._rolling:
             released_us = self._next_end(at_us)
             if least > self.limit_at(released_us):
@@ -230,19 +234,15 @@ class Rule:
         if now_us + HAND_OFF_GUARD_US > since:  # else they have left by then
             leaving += [now_us + HAND_OFF_GUARD_US] * min(excess, self.track.open)
         leaving.sort()
-        # Units kept for another workload's share are in no list: they come free one by one.
-        released_us = (
-            leaving[min(excess, len(leaving)) - 1] + self._length_us if leaving else NEVER_US
-        )
+        # Where other workloads' units leave, more may be kept for their shares: at least so many.
+        released_us = leaving[excess - 1] + self._length_us
         if self.ramp is not None:
-            midnight_us = calendar_window(at_us, Per.DAY, self.zone)[1]
-            if self.limit_at(midnight_us) > self.limit_at(at_us):
-                released_us = min(released_us, midnight_us)
-        return max(released_us, at_us + 1)
+            released_us = min(released_us, calendar_window(at_us, Per.DAY, self.zone)[1])
+        return released_us
 
     def _ramp_allows(self, units: int, at_us: int) -> int:
         """The start of the first later day whose limit is at least `units`."""
-        if self.ramp is None or self.cap.limit < units:
+        if self.cap.limit < units:
             return NEVER_US
         for _ in range(_FAR_DAYS):
             at_us = calendar_window(at_us, Per.DAY, self.zone)[1]
@@ -269,15 +269,14 @@ class Rule:
             return end_us if counted > limit else None
         first = bisect_right(planned, at_us)
         last = bisect_left(planned, at_us + HAND_OFF_GUARD_US + self._length_us)
-        for index in range(last - 1, first - 1, -1):
-            slot_us = planned[index]
-            if index + 1 < last and planned[index + 1] == slot_us:
-                continue  # the last of equal slots has counted the others
+        while last > first:
+            slot_us = planned[last - 1]
             counted = self._counted(self.track, slot_us, now_us) + units
             if counted > self._limit_for(
                 "", slot_us, waiting=True, now_us=now_us, extra=(workload, units)
             ):
                 return slot_us
+            last = bisect_left(planned, slot_us)  # equal slots have been counted with this one
         return None
 
     # --- counting ---------------------------------------------------------------------------------
@@ -323,7 +322,7 @@ class Rule:
             until = bisect_right(track.planned, at_us)
         else:
             until = bisect_left(track.planned, self._window(at_us)[1])
-        return count + max(0, until - bisect_right(track.planned, since - HAND_OFF_GUARD_US))
+        return count + until - bisect_right(track.planned, since - HAND_OFF_GUARD_US)
 
     def _limit_for(
         self,
@@ -332,7 +331,7 @@ class Rule:
         *,
         waiting: bool,
         now_us: int,
-        extra: tuple[str, int] = ("", 0),
+        extra: tuple[str, int] | None = None,
     ) -> int:
         """The limit less what is kept for the shares of other workloads.
 
@@ -346,7 +345,7 @@ class Rule:
                 used = self._counted(share.track, at_us, now_us)
             else:
                 used = share.track.spent_since(self._since(at_us))
-            if share.workload == extra[0]:
+            if extra is not None and share.workload == extra[0]:
                 used += extra[1]
             limit -= max(0, share.units - used)
         return limit
@@ -374,7 +373,7 @@ class Headroom:
         self.ceiling = -NEVER_US
         """What the ledger's `taken` may come to: the least room is the difference, or more."""
         self._until_us = 0
-        self._version = -1
+        self._version = _NO_VERSION
 
     def is_exact(self, now_us: int) -> bool:
         """Whether counting anew would change nothing."""
