@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -30,6 +31,8 @@ from mailplaned.domain.policy import Member, Policy, Settings, Workspace
 
 DAEMON_FILE = "mailplane.toml"
 WORKSPACES = "workspaces"
+
+_PLACE = re.compile(r"line (\d+), column (\d+): ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,7 @@ def load(folder: Path, *, own_uid: int, uid_of: UidOf) -> Loaded:
         settings, members = _daemon(sources, known, own_uid, uid_of, said)
     problems += [problem for source in sources for problem in source.problems]
     if problems:
-        return Loaded(policy=None, problems=tuple(sorted(problems, key=_file_and_line)))
+        return Loaded(policy=None, problems=tuple(sorted(problems, key=_file_and_place)))
     policy = Policy(
         hash=_hash(contents),
         settings=settings,
@@ -180,7 +183,7 @@ def _hash(contents: dict[str, bytes]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _file_and_line(problem: str) -> tuple[str, int]:
+def _file_and_place(problem: str) -> tuple[str, int, int]:
     name, _, rest = problem.partition(": ")
-    line = rest.partition(":")[0].removeprefix("line ")
-    return name, int(line) if line.isdigit() else 0
+    place = _PLACE.match(rest)
+    return (name, int(place[1]), int(place[2])) if place else (name, 0, 0)
