@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from itertools import accumulate, chain
 from typing import Final, overload
 
-LONG: Final = 1 << 16
+LONG: Final = 1 << 14
 """From how many times on it is worth it; below, an array is quicker."""
 
-_PART: Final = 1 << 13
+_PART: Final = 1 << 12
 
 
 class LongTimes:
