@@ -14,7 +14,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailplaned.book import daemon, workspaces
@@ -35,29 +35,53 @@ WORKSPACES = "workspaces"
 _PLACE = re.compile(r"line (\d+), column (\d+): ")
 
 
+@dataclass(slots=True, kw_only=True)
+class Files:
+    """The files of a book by name, in order, and the uid that each belongs to."""
+
+    contents: dict[str, bytes] = field(default_factory=dict)
+    owners: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    """Why there may be files that are not here."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A policy, or the problems that keep the book from being one."""
+    """A policy, or the problems that keep the book from being one, and what it is made of."""
 
     policy: Policy | None
     problems: tuple[str, ...]
+    files: Files = field(default_factory=Files)
+    homes: dict[str, str] = field(default_factory=dict)
+    """The file of each workspace."""
 
 
 def load_here(folder: Path) -> Loaded:
     """The book in `folder` for this process and the users of this host."""
-    return load(folder, own_uid=os.getuid(), uid_of=_uid_of)
+    return judge_here(read(folder))
+
+
+def judge_here(files: Files) -> Loaded:
+    """What these files are as a book for this process and the users of this host."""
+    return judge(files, own_uid=os.getuid(), uid_of=_uid_of)
 
 
 def load(folder: Path, *, own_uid: int, uid_of: UidOf) -> Loaded:
-    """The book in `folder`; an empty or missing folder is a valid, empty book.
+    """The book in `folder`; an empty or missing folder is a valid, empty book."""
+    return judge(read(folder), own_uid=own_uid, uid_of=uid_of)
+
+
+def judge(files: Files, *, own_uid: int, uid_of: UidOf) -> Loaded:
+    """What these files are as a book.
 
     `own_uid` runs the daemon; it stays owner when the book's members leave this host without one.
     """
-    problems: list[str] = []
-    contents = _read(folder, problems)
+    contents = files.contents
+    problems = list(files.problems)
+    homes: dict[str, str] = {}
     sources: list[Source] = []
     said: list[str] = []
-    described = _workspaces(_parsed(contents, sources, problems), said)
+    described = _workspaces(_parsed(contents, sources, problems), homes, said)
     # A file that could not be read may hold the workspace that a member refers to.
     known = {*described, *(Path(name).stem for name in contents if name != DAEMON_FILE)}
     settings, members = Settings(), tuple[Member, ...]()
@@ -65,7 +89,8 @@ def load(folder: Path, *, own_uid: int, uid_of: UidOf) -> Loaded:
         settings, members = _daemon(sources, known, own_uid, uid_of, said)
     problems += [problem for source in sources for problem in source.problems]
     if problems:
-        return Loaded(policy=None, problems=tuple(sorted(problems, key=_file_and_place)))
+        told = tuple(sorted(problems, key=_file_and_place))
+        return Loaded(policy=None, problems=told, files=files, homes=homes)
     policy = Policy(
         hash=_hash(contents),
         settings=settings,
@@ -73,44 +98,46 @@ def load(folder: Path, *, own_uid: int, uid_of: UidOf) -> Loaded:
         workspaces=described,
         notices=tuple(said),
     )
-    return Loaded(policy=policy, problems=())
+    return Loaded(policy=policy, problems=(), files=files, homes=homes)
 
 
-def _read(folder: Path, problems: list[str]) -> dict[str, bytes]:
-    """The files of the book by name, in order; an editor's hidden files are none."""
-    contents: dict[str, bytes] = {}
+def read(folder: Path) -> Files:
+    """The files in `folder` that make up a book; an editor's hidden files are none."""
+    files = Files()
+    problems = files.problems
     try:
         found = [path for path in [folder / DAEMON_FILE] if path.exists() or path.is_symlink()]
         found += sorted((folder / WORKSPACES).glob("[!.]*.toml"))
     except OSError as fault:
         problems.append(f"{folder}: file: can't be listed, {fault.strerror}; mend its permissions")
-        return contents
+        return files
     for path in found:
         name = path.relative_to(folder).as_posix()
         if not name.isprintable():
             problems.append(f"{name!a}: file: a name that can't be shown; rename it")
             continue
         try:
-            content = _content(path)
+            found_in = _content(path)
         except OSError as fault:
             problems.append(f"{name}: file: can't be read, {fault.strerror}; mend its permissions")
             continue
-        if content is None:
+        if found_in is None:
             problems.append(f"{name}: file: can't be read, it is no regular file; replace it")
             continue
-        contents[name] = content
-    return contents
+        files.contents[name], files.owners[name] = found_in
+    return files
 
 
-def _content(path: Path) -> bytes | None:
-    """A file as far as `parse` has to see it; None for a folder, a pipe or a device.
+def _content(path: Path) -> tuple[bytes, int] | None:
+    """A file as far as `parse` has to see it, and whose it is; None for a folder or a device.
 
     Nothing is waited for, and nothing without an end is read.
     """
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
             return None
-        return file.read(FILE_BYTES + 1)
+        return file.read(FILE_BYTES + 1), facts.st_uid
 
 
 def _parsed(
@@ -126,7 +153,9 @@ def _parsed(
                 problems.append(problem)
 
 
-def _workspaces(sources: Iterable[Source], said: list[str]) -> dict[str, Workspace]:
+def _workspaces(
+    sources: Iterable[Source], homes: dict[str, str], said: list[str]
+) -> dict[str, Workspace]:
     described = {}
     files = []
     for source in sources:
@@ -136,6 +165,7 @@ def _workspaces(sources: Iterable[Source], said: list[str]) -> dict[str, Workspa
             check_exposed(source)
             file = shaped(source, WorkspaceFile)
             if file is not None:
+                homes[file.workspace.name] = source.name
                 described[file.workspace.name] = workspaces.workspace(source, file)
                 said.extend(notices(source, file))
                 said.extend(ramps_that_stop_short(source, file))
@@ -163,7 +193,7 @@ def _daemon(
     members = people.members
     owned = any(member.role == "owner" for member in members)
     if members and not owned and all(member.uid != own_uid for member in members):
-        members.append(Member(name="daemon", uid=own_uid, role="owner"))
+        members.append(Member(name="daemon", uid=own_uid, role="owner", implied=True))
         said.append(f"{source.name}: no [[member]] on this host is owner; uid {own_uid} stays it")
     return daemon.settings(source, file), tuple(members)
 

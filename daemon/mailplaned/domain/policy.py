@@ -185,6 +185,8 @@ class Member:
     uid: int
     role: str
     workspaces: tuple[str, ...] = ()
+    implied: bool = False
+    """The book does not name them: the daemon's own user, where it names no other owner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
