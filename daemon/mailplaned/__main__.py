@@ -67,11 +67,16 @@ def _offline(verb: str, what: str, found: Places) -> int:
     elif verb == "book-schema":
         answer = offline.json_schema(what)
     elif verb == "restore":
-        answer = backup.restore(Path(what), found)
+        answer = backup.restore(Path(what), found, _tell)
     else:
-        answer = backup.verify(Path(what))
+        answer = backup.verify(Path(what), _tell)
     sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     return 0
+
+
+def _tell(step: str, count: int) -> None:
+    """How far it is, for the command line."""
+    sys.stderr.write(f"progress {step} {count}\n")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

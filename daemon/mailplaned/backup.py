@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,9 @@ from mailplaned.vault.notary import CHECKPOINT_FILE, KEY_FILE
 DATABASE: Final = "mailplane.db"
 RESTORED: Final = "restored"
 """The file of a state folder that names the backup it is from, until the start has noted it."""
+
+Told = Callable[[str, int], None]
+"""Hears how far it is: `read` and so many bytes more, then `examine`, which nobody can foretell."""
 
 _BOOK: Final = "book"
 _KEYS: Final = ("vault.key", KEY_FILE)
@@ -75,13 +79,13 @@ def _pack(
     return _view(target, about)
 
 
-def verify(path: Path) -> BackupView:
+def verify(path: Path, told: Told) -> BackupView:
     """Read a backup from end to end and open its database. Raises Refused."""
-    with _unpacked(path, None) as (_, manifest):
+    with _unpacked(path, None, told) as (_, manifest):
         return _view(path, manifest)
 
 
-def restore(path: Path, places: Places) -> BackupView:
+def restore(path: Path, places: Places, told: Told) -> BackupView:
     """Put a backup into a state folder that has no database yet. Raises Refused."""
     own_directory(places.state)
     lock = Lock(places.state)
@@ -92,7 +96,7 @@ def restore(path: Path, places: Places) -> BackupView:
                 "ever overwritten",
                 EX_CONFIG,
             )
-        with _unpacked(path, places.state) as (scratch, manifest):
+        with _unpacked(path, places.state, told) as (scratch, manifest):
             book = scratch / _BOOK
             _restore_book(book, places.config)
             shutil.rmtree(book, ignore_errors=True)
@@ -109,11 +113,12 @@ def restore(path: Path, places: Places) -> BackupView:
 
 
 @contextmanager
-def _unpacked(path: Path, near: Path | None) -> Iterator[tuple[Path, Manifest]]:
+def _unpacked(path: Path, near: Path | None, told: Told) -> Iterator[tuple[Path, Manifest]]:
     """The files of a backup that has been found whole. Raises Refused."""
     try:
         with _scratch(near) as scratch:
-            manifest = unpack(path, scratch)
+            manifest = unpack(path, scratch, partial(told, "read"))
+            told("examine", 0)
             if examine(scratch / DATABASE) != manifest.counts:
                 words = f"{path}: its database does not hold what the manifest says"
                 raise Refused(words, EX_CONFIG)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +14,7 @@ import click
 
 from mailplane_tui.cli.logs import audit, audit_line, show
 from mailplane_tui.cli.output import say, show_facts, show_json
+from mailplane_tui.cli.progress import Bar, progress
 from mailplane_tui.cli.session import REFUSED, Failure, Session, address, pass_session
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _LINE_BYTES: Final = 16 * 2**20
 """No line of an export is longer."""
+
+_STEP: Final = 500
+"""Lines between two moves of the bar."""
 
 _KEY: Final = re.compile("[0-9a-f]{64}")
 _END: Final = b'{"type":"end"'
@@ -57,7 +61,7 @@ def export(session: Session, output: str | None) -> None:
     With --workspace only its entries, each with the proof that it is in the log.
     """
     _sign(session)
-    _write(_read(session, "/v1/audit/export"), output)
+    _write(session, _read(session, "/v1/audit/export"), output)
 
 
 @audit.command()
@@ -67,7 +71,7 @@ def export(session: Session, output: str | None) -> None:
 def prove(session: Session, entry: int, output: str | None) -> None:
     """Write one entry (its number) with the proof that it is in the log; verify checks it."""
     _sign(session)
-    _write(_read(session, f"/v1/audit/{entry}/proof"), output)
+    _write(session, _read(session, f"/v1/audit/{entry}/proof"), output)
 
 
 @audit.command()
@@ -97,7 +101,7 @@ def verify(session: Session, file: str | None, keys: tuple[str, ...]) -> int:
     else:
         with Path(file).open("rb") as opened:
             read = iter(lambda: opened.readline(_LINE_BYTES), b"")
-            with _progress(session, read) as lines:
+            with _counted(session, "verifying", read) as lines:
                 report = check(lines, keys)
     _tell(session, report)
     return REFUSED if report.findings else 0
@@ -122,7 +126,7 @@ def redact(session: Session, address: str, reason: str) -> None:
     """Take every value with ADDRESS in it out of the log; what was done stays provable."""
     session.confirm(f"Take {address} out of the audit log? It can't be put back.")
     body = {"address": address, "reason": reason, "workspace": session.workspace}
-    done = session.call("POST", "/v1/audit/redact", body)
+    done = session.call_long("redacting", "POST", "/v1/audit/redact", body)
     if session.as_json:
         show_json(done)
     else:
@@ -136,7 +140,7 @@ def verified(session: Session, keys: tuple[str, ...] = ()) -> Report:
     known = keys or (_key(session)["key"],)
     with suppress(Failure):  # a disk that is full is no reason not to verify what is signed
         _sign(session)
-    with _progress(session, _read(session, "/v1/audit/export")) as lines:
+    with _counted(session, "verifying", _read(session, "/v1/audit/export")) as lines:
         return check(lines, known)
 
 
@@ -157,45 +161,64 @@ def _read(session: Session, path: str) -> Iterator[bytes]:
         yield from session.client().lines(address(path, workspace=session.workspace))
 
 
-def _write(lines: Iterable[bytes], output: str | None) -> None:
+def _write(session: Session, lines: Iterator[bytes], output: str | None) -> None:
     """All lines, to a file that is there only when it is whole, or to standard output."""
-    line = b""
     if output is None:
-        terminal = sys.stdout.isatty()
-        for line in lines:
-            # A terminal gets ASCII only: nothing in the log can steer it.
-            click.echo(json.dumps(json.loads(line)) if terminal else line)
-        _check_end(line)
+        _print(session, lines)
         return
     part = Path(output + ".part")
-    with part.open("wb") as file:
+    try:
+        with part.open("wb") as file, _counted(session, "exporting", lines) as counted:
+            line = b""
+            for line in counted:
+                file.write(line + b"\n")
+        entries = _entries(line)
+        part.replace(output)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    if session.as_json:
+        show_json({"path": str(Path(output).absolute()), "entries": entries})
+    else:
+        say(f"wrote {entries} entr{'y' if entries == 1 else 'ies'} to {output}")
+
+
+def _print(session: Session, lines: Iterator[bytes]) -> None:
+    line = b""
+    if sys.stdout.isatty():
         for line in lines:
-            file.write(line + b"\n")
-    _check_end(line)
-    part.replace(output)
+            # A terminal gets ASCII only: nothing in the log can steer it.
+            show_json(json.loads(line))
+    else:
+        with _counted(session, "exporting", lines) as counted:
+            for line in counted:
+                click.echo(line)
+    _entries(line)
 
 
-def _check_end(last: bytes) -> None:
+def _entries(last: bytes) -> int:
+    """How many entries an export has, by its last line. Raises Failure when that is not its end."""
     if not last.startswith(_END):
         raise Failure("the export broke off: the daemon is stopping; try again")
+    entries: int = json.loads(last)["entries"]
+    return entries
 
 
 @contextmanager
-def _progress(session: Session, lines: Iterator[bytes]) -> Iterator[Iterable[bytes]]:
-    """The lines, with a bar on a terminal."""
+def _counted(session: Session, words: str, lines: Iterator[bytes]) -> Iterator[Iterator[bytes]]:
+    """The lines of an export, with a bar; the first of them says how many entries there are."""
     first = next(lines, b"")
-    if session.as_json or not sys.stderr.isatty():
-        yield _chained(first, lines)
-        return
     found = re.search(rb'"entries":([0-9]{1,12})', first)
-    length = int(found[1]) if found else None
-    with click.progressbar(_chained(first, lines), length=length, file=sys.stderr) as bar:
-        yield bar
+    with progress(session, words, int(found[1]) if found else None) as bar:
+        yield _told(first, lines, bar)
 
 
-def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+def _told(first: bytes, rest: Iterator[bytes], bar: Bar) -> Iterator[bytes]:
     yield first
-    yield from rest
+    for number, line in enumerate(rest, 1):
+        yield line
+        if number % _STEP == 0:
+            bar.advance(_STEP)
 
 
 def _tell(session: Session, report: Report) -> None:
@@ -216,11 +239,11 @@ def _tell(session: Session, report: Report) -> None:
         facts.append(("dropped", f"entries 1 to {report.dropped}"))
     show_facts(facts)
     for finding in report.findings:
-        say(f"wrong: {finding.what}")
+        say(f"wrong: {finding.what}", "red")
     if report.more_findings:
-        say(f"wrong: {report.more_findings} things more")
+        say(f"wrong: {report.more_findings} things more", "red")
     if not report.findings:
-        say("nothing is wrong with it")
+        say("nothing is wrong with it", "green")
 
 
 def _held(report: Report) -> str:

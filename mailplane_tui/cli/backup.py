@@ -10,10 +10,8 @@ import click
 
 from mailplane_tui.cli.offline import offline
 from mailplane_tui.cli.output import say, show_facts, show_json
+from mailplane_tui.cli.progress import progress
 from mailplane_tui.cli.session import Failure, Noun, Session, pass_session
-
-_LONG_S = 3600.0
-"""How long a large database may take."""
 
 _FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 
@@ -31,8 +29,7 @@ def create(session: Session, file: Path | None, *, keys: bool) -> None:
     """Make a backup, in the state folder or as FILE."""
     if file is not None and file.exists():
         raise Failure(f"{file} exists already; nothing is overwritten")
-    with session.failing():
-        made = session.client(_LONG_S).call("POST", "/v1/backups", {"keys": keys})
+    made = session.call_long("making a backup", "POST", "/v1/backups", {"keys": keys})
     if file is not None:
         shutil.move(made["path"], file)
         made["path"] = str(file.absolute())
@@ -44,7 +41,7 @@ def create(session: Session, file: Path | None, *, keys: bool) -> None:
 @pass_session
 def verify(session: Session, file: Path) -> None:
     """Read a backup from end to end: hashes, the database, what it holds."""
-    _show(session, offline(session, "verify-backup", str(file.absolute())))
+    _show(session, _read(session, "verify-backup", file))
 
 
 @backup.command()
@@ -52,10 +49,23 @@ def verify(session: Session, file: Path) -> None:
 @pass_session
 def restore(session: Session, file: Path) -> None:
     """Put a backup into a state folder that has none; the daemon then sends nothing until told."""
-    _show(session, offline(session, "restore", str(file.absolute())))
+    _show(session, _read(session, "restore", file))
     if not session.as_json:
         say("everything is paused in it: what was sent since the backup is not in its ledger")
         say("start the daemon and look; then: mailplane pause lift ID --acknowledge")
+
+
+def _read(session: Session, verb: str, file: Path) -> dict[str, Any]:
+    with progress(session, f"reading {file.name}", file.stat().st_size) as bar:
+
+        def told(step: str, count: int) -> None:
+            if step == "read":
+                bar.advance(count)
+            else:
+                bar.go_on("looking the database over")
+
+        made: dict[str, Any] = offline(session, verb, str(file.absolute()), told=told)
+    return made
 
 
 def _show(session: Session, made: dict[str, Any]) -> None:

@@ -29,9 +29,9 @@ def status(session: Session) -> None:
         return
     show_facts([("hash", found["hash"]), ("applied", found["applied_at"])])
     for problem in found["problems"]:
-        say(f"problem: {problem}")
+        say(f"problem: {problem}", "red")
     for notice in found["notices"]:
-        say(f"notice: {notice}")
+        say(f"notice: {notice}", "yellow")
 
 
 @book.command()
@@ -45,9 +45,9 @@ def check(session: Session, folder: Path | None) -> int:
         show_json(found)
     else:
         for problem in found["problems"]:
-            say(f"problem: {problem}")
+            say(f"problem: {problem}", "red")
         for notice in found["notices"]:
-            say(f"notice: {notice}")
+            say(f"notice: {notice}", "yellow")
         count = len(found["problems"])
         say(f"{count} problem{'s' if count > 1 else ''}" if count else f"good: {found['hash']}")
     return REFUSED if found["problems"] else 0

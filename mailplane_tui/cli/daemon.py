@@ -13,6 +13,7 @@ from typing import Any, Final
 import click
 
 from mailplane_tui.cli.output import say, show_facts, show_json
+from mailplane_tui.cli.progress import progress
 from mailplane_tui.cli.session import (
     NOT_PERMITTED,
     UNREACHABLE,
@@ -65,12 +66,8 @@ def down(session: Session) -> None:
         raise Failure(f"pid {pid} is not yours to stop", NOT_PERMITTED) from fault
     except ProcessLookupError as fault:
         raise Failure(f"there is no pid {pid} here; does the daemon run elsewhere?") from fault
-    for _ in range(int(_STOP_S / _LOOK_S)):
-        if _health(session) is None:
-            break
-        time.sleep(_LOOK_S)
-    else:
-        raise Failure(f"pid {pid} still answers after {_STOP_S:.0f} s")
+    with progress(session, "waiting until it has finished what is on the wire"):
+        _wait_until_gone(session, pid)
     if session.as_json:
         show_json({"pid": pid})
     else:
@@ -83,10 +80,9 @@ def status(session: Session) -> None:
     """Show whether the daemon does its work, and the mailboxes by state."""
     health = session.call("GET", "/v1/health")
     states: dict[str, int] = {}
-    for workspace in session.items("/v1/workspaces"):
-        if session.workspace in (None, workspace["name"]):
-            for state, count in workspace["states"].items():
-                states[state] = states.get(state, 0) + count
+    for workspace in session.items("/v1/workspaces", workspace=session.workspace):
+        for state, count in workspace["states"].items():
+            states[state] = states.get(state, 0) + count
     if session.as_json:
         show_json({"health": health, "mailboxes": states})
         return
@@ -105,9 +101,17 @@ def status(session: Session) -> None:
         ]
     )
     for finding in health.get("findings", ()):
-        say(f"finding: {finding}")
+        say(f"finding: {finding}", "yellow")
     for problem in book.get("problems", ()):
-        say(f"book: {problem}")
+        say(f"book: {problem}", "red")
+
+
+def _wait_until_gone(session: Session, pid: int) -> None:
+    for _ in range(int(_STOP_S / _LOOK_S)):
+        if _health(session) is None:
+            return
+        time.sleep(_LOOK_S)
+    raise Failure(f"pid {pid} still answers after {_STOP_S:.0f} s")
 
 
 def _start(session: Session, command: list[str], state: Path) -> int:

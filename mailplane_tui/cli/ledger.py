@@ -17,11 +17,11 @@ def ledger() -> None:
 @pass_session
 def verify(session: Session) -> int:
     """Recompute the ledger and compare; exit code 1 when it differs."""
-    report = session.call("GET", "/v1/ledger/verify")
+    report = session.call_long("recomputing the ledger", "GET", "/v1/ledger/verify")
     if session.as_json:
         show_json(report)
     else:
         say(f"{report['charges']} charges in {report['scopes']} scopes")
         for difference in report["differences"]:
-            say(f"differs: {difference}")
+            say(f"differs: {difference}", "red")
     return REFUSED if report["differences"] else 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from mailplane_tui.cli.names import DOMAINS
 from mailplane_tui.cli.output import show_json, show_table
+from mailplane_tui.cli.pausing import pause_scope, resume_scope
 from mailplane_tui.cli.session import Noun, Session, pass_session
 
 
@@ -26,6 +28,10 @@ def list_domains(session: Session) -> None:
         for row in found
     )
     show_table(("DOMAIN", "WORKSPACE", "MAILBOXES", "DKIM", "PAUSED"), rows)
+
+
+pause_scope(domain, "domains", "NAME", "a sending domain", DOMAINS)
+resume_scope(domain, "domains", "NAME", "a sending domain", DOMAINS)
 
 
 @click.group(cls=Noun)

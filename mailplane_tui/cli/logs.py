@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import click
 
 from mailplane_tui.cli.output import say, show_json
-from mailplane_tui.cli.session import UNREACHABLE, Failure, Noun, Session, pass_session
+from mailplane_tui.cli.session import UNREACHABLE, Failure, Noun, Session, address, pass_session
 
 _LAST: Final = 20
 """Rows shown when no starting point is given."""
@@ -51,10 +50,15 @@ def _tail(
     path, place = ("/v1/events", "cursor") if log == "event" else ("/v1/audit", "seq")
     live = _live(session, log) if follow else iter(())
     next(live, None)  # the stream begins before the log is read: nothing falls between the two
-    found: Iterable[_Row] = session.items(path, after=after, workspace=session.workspace)
+    found: Iterable[_Row]
+    if after is None:
+        page = address(path, last=_LAST, workspace=session.workspace)
+        found = session.call("GET", page)["items"]
+    else:
+        found = session.items(path, after=after, workspace=session.workspace)
     shown = 0
     try:
-        for row in found if after is not None else deque(found, _LAST):
+        for row in found:
             shown = row[place]
             show(session, row, line)
         for row in live:

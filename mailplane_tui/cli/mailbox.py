@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from mailplane_tui.cli.names import MAILBOXES
 from mailplane_tui.cli.output import say, show_facts, show_json, show_table
 from mailplane_tui.cli.pausing import pause_scope, resume_scope
 from mailplane_tui.cli.session import Noun, Session, part, pass_session
@@ -41,7 +42,7 @@ def list_mailboxes(session: Session) -> None:
 
 
 @mailbox.command()
-@click.argument("address")
+@click.argument("address", shell_complete=MAILBOXES)
 @pass_session
 def show(session: Session, address: str) -> None:
     """Show one mailbox: its state, caps and pauses."""
@@ -74,8 +75,8 @@ def show(session: Session, address: str) -> None:
         say(f"paused ({pause['id']}, {pause['scope']}) by {pause['actor']}: {pause['reason']}")
 
 
-pause_scope(mailbox, "mailboxes", "ADDRESS", "a mailbox")
-resume_scope(mailbox, "mailboxes", "ADDRESS", "a mailbox")
+pause_scope(mailbox, "mailboxes", "ADDRESS", "a mailbox", MAILBOXES)
+resume_scope(mailbox, "mailboxes", "ADDRESS", "a mailbox", MAILBOXES)
 
 
 def _tightest(caps: list[dict[str, Any]]) -> str | None:

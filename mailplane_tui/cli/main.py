@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -86,6 +87,8 @@ def root(context: click.Context, session: Session) -> int | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; the exit code."""
+    if "_MAILPLANE_COMPLETE" in os.environ:  # a shell asks; it ends in `root.main`
+        import_module("mailplane_tui.cli.completion")
     try:
         code = root.main(arguments, "mailplane", standalone_mode=False)
     except click.UsageError as fault:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from mailplane_tui.cli.names import MAILBOXES
 from mailplane_tui.cli.output import say, show_facts, show_json, show_table
 from mailplane_tui.cli.session import Noun, Session, address, part, pass_session
 
@@ -17,7 +18,12 @@ def message() -> None:
 
 @message.command("list")
 @click.option("--in", "wanted", metavar="STATE", help="Only messages in this state.")
-@click.option("--mailbox", metavar="ADDRESS", help="Only those of this mailbox.")
+@click.option(
+    "--mailbox",
+    metavar="ADDRESS",
+    help="Only those of this mailbox.",
+    shell_complete=MAILBOXES,
+)
 @click.option("--recipient", metavar="ADDRESS", help="Only those to this recipient.")
 @click.option("--after", metavar="CURSOR", help="The page after this cursor.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)

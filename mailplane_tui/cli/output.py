@@ -6,24 +6,27 @@ Everything that came from the daemon passes `scrub` or JSON's escapes before it 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import click
 
+Colour = Literal["red", "yellow", "green"]
 
-def say(text: str) -> None:
+
+def say(text: str, colour: Colour | None = None) -> None:
     """One line for a person."""
     from mailplane_tui.scrub import scrub
 
-    click.echo(scrub(text))
+    click.echo(_coloured(scrub(text), colour))
 
 
 def complain(text: str) -> None:
     """One line on standard error."""
     from mailplane_tui.scrub import scrub
 
-    click.echo(f"mailplane: {scrub(text, limit=4000)}", err=True)
+    click.echo(f"{_coloured('mailplane:', 'red')} {scrub(text, limit=4000)}", err=True)
 
 
 def show_json(value: Any) -> None:
@@ -50,6 +53,16 @@ def show_facts(facts: Iterable[tuple[str, object]]) -> None:
 
     for name, value in facts:
         click.echo(f"{name:<14}{_cell(value, scrub)}".rstrip())
+
+
+def _coloured(text: str, colour: Colour | None) -> str:
+    """The text in a colour, which click takes out again where no terminal is.
+
+    NO_COLOR keeps it out everywhere (no-color.org), and so does a terminal that can do nothing.
+    """
+    if colour is None or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return click.style(text, fg=colour)
 
 
 def _cell(value: object, scrub: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from mailplane_tui.cli.names import PAUSES, TO_PAUSE
 from mailplane_tui.cli.output import say, show_json, show_table
 from mailplane_tui.cli.session import Noun, Session, part, pass_session
 
@@ -32,7 +33,7 @@ def list_pauses(session: Session) -> None:
 
 @pause.command()
 @click.argument("kind", type=click.Choice(["mailbox", "domain", "path", "workspace", "everything"]))
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=TO_PAUSE)
 @click.option("--reason", required=True, help="Why; it is kept in the audit log.")
 @click.option("--until", metavar="TIME", help="When it ends by itself.")
 @pass_session
@@ -40,6 +41,10 @@ def add(session: Session, kind: str, name: str | None, reason: str, until: str |
     """Stop new attempts: pause add mailbox ana@acme.example --reason "…"."""
     if (name is None) != (kind == "everything"):
         raise click.UsageError("name what to pause; only everything has no name")
+    if kind == "everything" and session.workspace is not None:
+        raise click.UsageError("everything is every workspace; pause add workspace NAME is one")
+    if kind == "path" and session.workspace is not None:
+        name = f"{session.workspace}/{name}"  # each workspace names its own paths
     scope: dict[str, Any] = {kind: name or True}
     body = {"scope": scope, "reason": reason} | ({"until": until} if until else {})
     made = session.call("POST", "/v1/pauses", body)
@@ -50,7 +55,7 @@ def add(session: Session, kind: str, name: str | None, reason: str, until: str |
 
 
 @pause.command()
-@click.argument("pause_id", metavar="ID")
+@click.argument("pause_id", metavar="ID", shell_complete=PAUSES)
 @click.option("--reason", required=True, help="Why; it is kept in the audit log.")
 @click.option("--acknowledge", is_flag=True, help="Lift also what a rule or a provider paused.")
 @pass_session

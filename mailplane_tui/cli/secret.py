@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from mailplane_tui.cli.names import SECRETS
 from mailplane_tui.cli.output import say, show_json, show_table
 from mailplane_tui.cli.session import Failure, Noun, Session, part, pass_session
 
@@ -29,7 +30,7 @@ def set_secret(session: Session, name: str, expires: str | None) -> None:
 
 
 @secret.command()
-@click.argument("name")
+@click.argument("name", shell_complete=SECRETS)
 @_EXPIRES
 @pass_session
 def rotate(session: Session, name: str, expires: str | None) -> None:
@@ -42,7 +43,7 @@ def rotate(session: Session, name: str, expires: str | None) -> None:
 @pass_session
 def list_secrets(session: Session) -> None:
     """List secrets with age, expiry and last use, and who uses them."""
-    found = list(session.items("/v1/secrets"))
+    found = list(session.items("/v1/secrets", workspace=session.workspace))
     if session.as_json:
         show_json({"items": found, "next": None})
         return
@@ -55,7 +56,7 @@ def list_secrets(session: Session) -> None:
 
 
 @secret.command()
-@click.argument("name")
+@click.argument("name", shell_complete=SECRETS)
 @click.option("--reason", required=True, help="Why, for the audit log.")
 @pass_session
 def remove(session: Session, name: str, reason: str) -> None:
@@ -70,7 +71,7 @@ def remove(session: Session, name: str, reason: str) -> None:
 def rekey(session: Session) -> None:
     """Make a new vault key and seal every secret under it; the old key is gone then."""
     session.confirm("Seal all secrets under a new key? Copies of the old key open nothing new.")
-    done = session.call("POST", "/v1/vault/rekey")
+    done = session.call_long("sealing every secret anew", "POST", "/v1/vault/rekey")
     if session.as_json:
         show_json(done)
     else:

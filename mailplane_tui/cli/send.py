@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
+from mailplane_tui.cli.names import MAILBOXES, PATHS
 from mailplane_tui.cli.output import complain, say, show_json
 from mailplane_tui.cli.session import REFUSED, Failure, Session, Verb, pass_session, spoken
 
@@ -22,8 +23,10 @@ def _message_options(function: F) -> F:
     """The options that describe one message."""
     options = (
         click.option("--json-file", type=_File, help="The request as JSON; - is standard input."),
-        click.option("--mailbox", metavar="ADDRESS", help="Send from this mailbox."),
-        click.option("--path", metavar="NAME", help="Send by this path."),
+        click.option(
+            "--mailbox", metavar="ADDRESS", help="Send from this mailbox.", shell_complete=MAILBOXES
+        ),
+        click.option("--path", metavar="NAME", help="Send by this path.", shell_complete=PATHS),
         click.option("--workload", metavar="NAME", help="Why it is sent; manual if not given."),
         click.option("--to", multiple=True, metavar="ADDRESS"),
         click.option("--cc", multiple=True, metavar="ADDRESS"),

@@ -22,6 +22,10 @@ NOT_PERMITTED: Final = 4
 _PAGE: Final = 500
 """Rows asked for at once when a verb wants all of them."""
 
+_CALL_S: Final = 30.0
+_LONG_S: Final = 3600.0
+"""How long the daemon may take over what grows with its database."""
+
 
 class Failure(click.ClickException):
     """The end of a verb that did not do what it was asked: one line, and the exit code."""
@@ -48,7 +52,7 @@ class Session:
 
         return places(self.config, self.state, self.socket)
 
-    def client(self, timeout_s: float = 30.0) -> Client:
+    def client(self, timeout_s: float = _CALL_S) -> Client:
         """The client of the daemon's socket."""
         from mailplane_wire.client import Client
         from mailplane_wire.paths import socket_path
@@ -65,12 +69,22 @@ class Session:
         except Refused as fault:
             raise self.refusal(fault.problem) from fault
         except DaemonUnreachable as fault:
-            raise Failure(str(fault), UNREACHABLE) from fault
+            denied = isinstance(fault.__cause__, PermissionError)
+            raise Failure(str(fault), NOT_PERMITTED if denied else UNREACHABLE) from fault
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The daemon's reply as plain JSON values. Raises Failure."""
         with self.failing():
             return self.client().call(method, path, body)
+
+    def call_long(
+        self, words: str, method: str, path: str, body: dict[str, Any] | None = None
+    ) -> Any:
+        """The same for work that can take long; a terminal shows `words` meanwhile."""
+        from mailplane_tui.cli.progress import progress
+
+        with self.failing(), progress(self, words):
+            return self.client(_LONG_S).call(method, path, body)
 
     def items(self, path: str, *, after: object = None, **query: object) -> Iterator[Any]:
         """Every row of a list after a cursor, page by page. Raises Failure."""
@@ -130,29 +144,59 @@ class Verb(click.Command):
 
 
 class Noun(click.Group):
-    """A group of verbs."""
+    """A group of verbs; it takes the common flags as well."""
 
     command_class = Verb
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.params += common_flags()
         self.no_args_is_help = False  # one line says so
 
 
 def common_flags() -> list[click.Parameter]:
     """`--json --workspace --socket --config --state --yes`; each sets its field of the session."""
+    from mailplane_tui.cli.names import WORKSPACES
+
+    folder, file = click.Path(file_okay=False), click.Path(dir_okay=False)
     return [
         _flag("--json", "as_json", "Answer in JSON.", is_flag=True),
-        _flag("--workspace", "workspace", "The workspace that is meant.", metavar="NAME"),
-        _flag("--socket", "socket", "The daemon's socket.", metavar="PATH"),
-        _flag("--config", "config", "The folder of the book.", metavar="DIR"),
-        _flag("--state", "state", "The folder of the daemon's state.", metavar="DIR"),
+        _flag(
+            "--workspace",
+            "workspace",
+            "The workspace that is meant.",
+            metavar="NAME",
+            shell_complete=WORKSPACES,
+        ),
+        _flag(
+            "--socket",
+            "socket",
+            "The daemon's socket.",
+            metavar="PATH",
+            shell_complete=file.shell_complete,
+        ),
+        _flag(
+            "--config",
+            "config",
+            "The folder of the book.",
+            metavar="DIR",
+            shell_complete=folder.shell_complete,
+        ),
+        _flag(
+            "--state",
+            "state",
+            "The folder of the daemon's state.",
+            metavar="DIR",
+            shell_complete=folder.shell_complete,
+        ),
         _flag("--yes", "yes", "Don't ask.", is_flag=True),
     ]
 
 
 def _flag(name: str, field: str, text: str, **kwargs: Any) -> click.Option:
     def keep(context: click.Context, _: click.Parameter, value: Any) -> None:
+        if value == "":
+            raise click.BadParameter("must not be empty")  # a script's variable that is not set
         if value:
             setattr(context.ensure_object(Session), field, value)
 

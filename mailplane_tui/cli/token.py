@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from mailplane_tui.cli.names import MAILBOXES, TOKENS
 from mailplane_tui.cli.output import complain, say, show_json, show_table
 from mailplane_tui.cli.session import Noun, Session, part, pass_session
 
@@ -20,7 +21,13 @@ def token() -> None:
 @token.command()
 @click.argument("name")
 @click.option("--workload", "workloads", multiple=True, help="Only mail of this workload.")
-@click.option("--mailbox", "mailboxes", multiple=True, help="Only mail from this mailbox.")
+@click.option(
+    "--mailbox",
+    "mailboxes",
+    multiple=True,
+    help="Only mail from this mailbox.",
+    shell_complete=MAILBOXES,
+)
 @click.option(
     "--action",
     "actions",
@@ -76,7 +83,7 @@ def list_tokens(session: Session) -> None:
 
 
 @token.command()
-@click.argument("token_id", metavar="ID")
+@click.argument("token_id", metavar="ID", shell_complete=TOKENS)
 @click.option("--overlap", default="24h", show_default=True, help="How long the old one goes on.")
 @_EXPIRES
 @pass_session
@@ -87,7 +94,7 @@ def rotate(session: Session, token_id: str, overlap: str, expires: str | None) -
 
 
 @token.command()
-@click.argument("token_id", metavar="ID")
+@click.argument("token_id", metavar="ID", shell_complete=TOKENS)
 @pass_session
 def revoke(session: Session, token_id: str) -> None:
     """Make a token worthless at once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mailplane_tui.cli.names import WORKSPACES
 from mailplane_tui.cli.output import show_json, show_table
 from mailplane_tui.cli.pausing import pause_scope, resume_scope
 from mailplane_tui.cli.session import Noun, Session, pass_session
@@ -18,7 +19,7 @@ def workspace() -> None:
 @pass_session
 def list_workspaces(session: Session) -> None:
     """List the workspaces with their mailboxes by state."""
-    found = list(session.items("/v1/workspaces"))
+    found = list(session.items("/v1/workspaces", workspace=session.workspace))
     if session.as_json:
         show_json({"items": found, "next": None})
         return
@@ -36,5 +37,5 @@ def list_workspaces(session: Session) -> None:
     show_table(("WORKSPACE", "TITLE", "MAILBOXES", "STATES", "WAITING", "UNKNOWN"), rows)
 
 
-pause_scope(workspace, "workspaces", "NAME", "a workspace")
-resume_scope(workspace, "workspaces", "NAME", "a workspace")
+pause_scope(workspace, "workspaces", "NAME", "a workspace", WORKSPACES)
+resume_scope(workspace, "workspaces", "NAME", "a workspace", WORKSPACES)

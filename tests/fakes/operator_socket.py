@@ -144,16 +144,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._stream()
             return
         if path == "/v1/events":
-            after = int((re.search(r"after=(\d+)", query) or [0, 0])[1])
-            rows = [row for row in self.server.events if row["cursor"] > after][:10]
-            last = rows[-1]["cursor"] if rows and rows[-1] is not self.server.events[-1] else None
-            self._send(200, {"items": rows, "next": last and str(last)})
+            self._send(200, self._events(query))
             return
         reply = self.server.replies.get(f"{self.command} {path}", problem("not-found", "no such"))
         if isinstance(reply, msgspec.Struct):
             self._send(reply.status, msgspec.to_builtins(reply))  # type: ignore[attr-defined]
         else:
             self._send(200, reply)
+
+    def _events(self, query: str) -> dict[str, Any]:
+        """Ten rows after a cursor, or the last ones."""
+        if newest := re.search(r"last=(\d+)", query):
+            return page(*self.server.events[-int(newest[1]) :])
+        after = int((re.search(r"after=(\d+)", query) or [0, 0])[1])
+        rows = [row for row in self.server.events if row["cursor"] > after][:10]
+        last = rows[-1]["cursor"] if rows and rows[-1] is not self.server.events[-1] else None
+        return {"items": rows, "next": last and str(last)}
 
     def _stream(self) -> None:
         self.send_response(200)

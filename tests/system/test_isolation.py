@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from mailplaned.doors.http.resources import NAMED
 from mailplaned.doors.http.routes import ROUTES, Route
 from tests.fakes.process_daemon import SHIM, Daemon, short_folder, to, workspace
 from tests.fakes.process_http import Door, Reply
@@ -123,6 +124,7 @@ def plain(reply: Reply) -> str:
 def walk(door: Door) -> dict[str, str]:
     """The answers of every route that lists something."""
     lists = [route.path for route in ROUTES if route.method == "GET" and "{" not in route.path]
+    lists += [f"/v1/names?of={kind}" for kind in NAMED]
     return {path: plain(door.call("GET", path)) for path in lists}
 
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
@@ -67,11 +67,11 @@ def write_archive(target: Path, files: Mapping[str, Path], about: Manifest) -> N
         raise
 
 
-def unpack(path: Path, folder: Path) -> Manifest:
+def unpack(path: Path, folder: Path, read: Callable[[int], None]) -> Manifest:
     """Write the files of an archive into an empty folder, each checked by its hash.
 
-    Raises BadArchive, OSError. Nothing is written outside the folder: names come from a closed
-    form, and whatever is no plain file is refused.
+    `read` hears how many bytes more were read. Raises BadArchive, OSError. Nothing is written
+    outside the folder: names come from a closed form, and whatever is no plain file is refused.
     """
     with _opened(path) as archive:
         members = iter(archive)
@@ -85,7 +85,7 @@ def unpack(path: Path, folder: Path) -> Manifest:
             target = folder / member.name
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                found = _sha256(_copied(source, file))
+                found = _sha256(_copied(source, file, read))
                 file.flush()
                 os.fsync(file.fileno())
             if found != wanted.sha256:
@@ -133,9 +133,10 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _copied(source: IO[bytes], target: IO[bytes]) -> Iterator[bytes]:
+def _copied(source: IO[bytes], target: IO[bytes], read: Callable[[int], None]) -> Iterator[bytes]:
     while chunk := source.read(_CHUNK):
         target.write(chunk)
+        read(len(chunk))
         yield chunk
 
 

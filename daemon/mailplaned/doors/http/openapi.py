@@ -9,11 +9,14 @@ import msgspec
 
 from mailplane_wire.problems import STATUS, Problem
 from mailplaned.doors.http.context import VERSION, Surface
+from mailplaned.doors.http.resources import NAMED
 from mailplaned.doors.http.routes import ROUTES, Route
 
 _REF = "#/components/schemas/{name}"
 _WORDS = {
     "workspace": "Only this workspace.",
+    "of": "What kind: workspaces, mailboxes, domains, accounts or paths.",
+    "prefix": "Only what begins so.",
     "state": "Only messages in this state.",
     "mailbox": "Only this mailbox.",
     "recipient": "Only messages to this recipient.",
@@ -28,7 +31,12 @@ _WORDS = {
     "until": "Only before this time, RFC 3339.",
 }
 _COUNT = "^([1-9][0-9]{0,2}|1000)$"
-_PATTERNS = {"limit": _COUNT, "last": _COUNT, "lifted": "^(true|false)$"}
+_PATTERNS = {
+    "limit": _COUNT,
+    "last": _COUNT,
+    "lifted": "^(true|false)$",
+    "of": f"^({'|'.join(NAMED)})$",
+}
 
 
 def document(surface: Surface) -> dict[str, Any]:

@@ -158,6 +158,7 @@ def _scope(memory: Memory, caller: Caller, kind: ScopeKind, name: str) -> tuple[
     """The name under which a scope is kept, and its workspace. What can't be seen is not there."""
     if kind == "everything":
         return "", None
+    paths = []
     for workspace in memory.policy.workspaces.values():
         if not caller.sees(workspace.name):
             continue
@@ -169,7 +170,12 @@ def _scope(memory: Memory, caller: Caller, kind: ScopeKind, name: str) -> tuple[
             return name, workspace.name
         path = name.removeprefix(f"{workspace.name}/")
         if kind == "path" and path in workspace.paths:
-            return f"{workspace.name}/{path}", workspace.name
+            paths.append((f"{workspace.name}/{path}", workspace.name))
+    if len(paths) > 1:
+        names = " or ".join(name for name, _ in paths)
+        raise refuse("conflict", f"several workspaces have a path {name!r}: say {names}")
+    if paths:
+        return paths[0]
     code = "unknown-mailbox" if kind == "mailbox" else "not-found"
     raise refuse(code, f"there is no {kind} {name!r}")
 

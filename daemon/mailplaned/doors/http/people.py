@@ -22,7 +22,7 @@ from mailplaned.doors.http.change import body_of, clean_line, clean_reason, comm
 from mailplaned.doors.http.context import Context
 from mailplaned.doors.http.guard import caller_of
 from mailplaned.doors.http.replies import invalid, refuse, reply
-from mailplaned.doors.http.resources import path_id
+from mailplaned.doors.http.resources import path_id, workspace_of
 from mailplaned.doors.http.times import parse_duration, parse_time, show_time
 from mailplaned.ports import Transaction
 
@@ -30,6 +30,7 @@ from mailplaned.ports import Transaction
 async def list_tokens(request: Request, context: Context) -> Response:
     """The tokens that are valid, without their values."""
     caller = caller_of(request)
+    only = workspace_of(request, caller) if "workspace" in request.query_params else None
     found = await context.store.read(lambda reader: reader.tokens())
     now_us = context.clock.wall_us()
     return reply(
@@ -37,7 +38,8 @@ async def list_tokens(request: Request, context: Context) -> Response:
             items=[
                 _token_view(token, context)
                 for token in found
-                if caller.may(Action.TOKENS, token.workspace)
+                if only in {None, token.workspace}
+                and caller.may(Action.TOKENS, token.workspace)
                 and (token.expires_us is None or token.expires_us > now_us)
             ],
             next=None,

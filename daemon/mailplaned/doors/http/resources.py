@@ -26,6 +26,9 @@ from mailplaned.services.recovery import rebuild
 PAGE_LIMIT = 1_000
 """The most items on a page."""
 
+NAMED = ("workspaces", "mailboxes", "domains", "accounts", "paths")
+"""What there is in the book under a name of its own."""
+
 _STATES = frozenset(State)
 
 
@@ -225,6 +228,28 @@ async def list_paths(request: Request, context: Context) -> Response:
         return found
 
     return await _list(request, context, ask)
+
+
+async def list_names(request: Request, context: Context) -> Response:
+    """The names that begin with `prefix`, and nothing else of what they name: for completion."""
+    caller = caller_of(request)
+    only = workspace_of(request, caller) if "workspace" in request.query_params else None
+    kind = request.query_params.get("of", "")
+    prefix = request.query_params.get("prefix", "")
+    if kind not in NAMED:
+        raise invalid(("of", f"has to be one of {', '.join(NAMED)}"))
+
+    def ask(tx: Transaction) -> list[str]:
+        found = {
+            name
+            for workspace in tx.memory.policy.workspaces.values()
+            if only in {None, workspace.name} and caller.may(Action.READ, workspace.name)
+            for name in ([workspace.name] if kind == "workspaces" else getattr(workspace, kind))
+            if name.startswith(prefix)
+        }
+        return sorted(found)
+
+    return reply(wire.Page(items=await context.store.look(ask), next=None))
 
 
 async def _list(

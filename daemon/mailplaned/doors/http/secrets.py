@@ -16,6 +16,7 @@ from mailplaned.doors.http.change import body_of, commit, permit
 from mailplaned.doors.http.context import Context
 from mailplaned.doors.http.guard import caller_of
 from mailplaned.doors.http.replies import invalid, refuse, reply
+from mailplaned.doors.http.resources import workspace_of
 from mailplaned.doors.http.times import parse_time, show_time
 from mailplaned.ports import SecretMissing, Transaction
 from mailplaned.services.credentials import SECRET_BYTES, SECRET_NAME, users_of
@@ -27,12 +28,14 @@ KEY_BITS = 256
 async def list_secrets(request: Request, context: Context) -> Response:
     """What secrets there are, how old they are, and who uses them; never their values."""
     caller = caller_of(request)
+    only = workspace_of(request, caller) if "workspace" in request.query_params else None
     named = {name: _seen(users, caller) for name, users in users_of(context.policy).items()}
     rows = {row.name: row for row in await context.store.read(lambda reader: reader.secrets())}
     items = [
         _view(name, rows.get(name), named.get(name, {}), context)
         for name in sorted({*rows, *named})
         if _may_list(caller, rows.get(name), named.get(name, {}))
+        and _concerns(only, rows.get(name), named.get(name, {}))
     ]
     return reply(wire.Page(items=items, next=None))
 
@@ -188,6 +191,12 @@ def _may_list(caller: Caller, row: SealedSecret | None, users: Mapping[str, str]
         for action in (Action.SECRETS, Action.READ_AUDIT)
         for owner in owners
     )
+
+
+def _concerns(only: str | None, row: SealedSecret | None, users: Mapping[str, str]) -> bool:
+    if only is None or only in users.values():
+        return True
+    return row is not None and row.workspace in {None, only}
 
 
 def _view(
