@@ -1,0 +1,452 @@
+"""Edits of the book by machine: they mean what they say, and touch nothing else."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailplane_wire.book import BookEdit, BookTable
+from mailplaned.book.edits import EditRefused, edited
+
+EXAMPLE = Path(__file__).parent / "example-book"
+ACME = (EXAMPLE / "workspaces/acme.toml").read_text()
+DAEMON = (EXAMPLE / "mailplane.toml").read_text()
+
+BEN = """\
+[[mailbox]]
+address = "ben@getacme.example"
+account = "acme-relay"
+caps = [{ limit = 40, per = "day" }]
+"""
+
+ITEMS: list[tuple[BookTable, str, str]] = [
+    ("workspace", "acme", '[workspace]\nname = "acme"'),
+    ("account", "acme-relay", '[[account]]\nname = "acme-relay"'),
+    ("domain", "getacme.example", '[[domain]]\nname = "getacme.example"'),
+    ("domain", "acme.example", '[[domain]]\nname = "acme.example"'),
+    ("mailbox", "ana@getacme.example", '[[mailbox]]\naddress = "ana@getacme.example"'),
+    ("mailbox", "receipts@acme.example", '[[mailbox]]\naddress = "receipts@acme.example"'),
+    ("path", "outreach", '[[path]]\nname = "outreach"'),
+    ("workload", "cold", "[workload.cold]"),
+    ("workload", "transactional", "[workload.transactional]"),
+]
+"""Items of the example, and how each begins there; a blank line ends it."""
+
+HOSTILE = st.text(
+    st.one_of(
+        st.characters(exclude_categories=["Cs"]),
+        st.sampled_from("\"'\\\n\r\t\0\x7f\x1b[]{}=#,.\u202e\ufeff"),
+    ),
+    max_size=30,
+)
+VALUES = st.recursive(
+    HOSTILE
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(HOSTILE, inner, max_size=4),
+    max_leaves=12,
+)
+KEYS = (
+    HOSTILE | st.sampled_from(["caps", "title", "host", "ramp", "share", "tiers", "paths"])
+).filter(lambda key: key not in ("name", "address", "from"))
+
+
+def edit(
+    op: Literal["add", "set", "remove"], table: BookTable, name: str, /, **values: Any
+) -> BookEdit:
+    return BookEdit(op=op, table=table, name=name, values=values)
+
+
+def one(
+    text: str, op: Literal["add", "set", "remove"], table: BookTable, name: str, /, **values: Any
+) -> str:
+    return edited("acme.toml", text, [edit(op, table, name, **values)])
+
+
+def refusal(text: str, *edits: BookEdit) -> str:
+    with pytest.raises(EditRefused) as refused:
+        edited("acme.toml", text, edits)
+    said = str(refused.value)
+    assert said.startswith("acme.toml: ")
+    assert said.isprintable()
+    return said
+
+
+def value_in(tree: dict[str, Any], table: BookTable, name: str) -> dict[str, Any]:
+    found: Any = tree[table]
+    if table == "workload":
+        found = found[name]
+    elif table != "workspace":
+        key = "address" if table == "mailbox" else "name"
+        (found,) = (item for item in found if item[key] == name)
+    assert isinstance(found, dict)
+    return found
+
+
+def comments(text: str) -> list[str]:
+    return [line[line.index("#") :] for line in text.splitlines() if "# " in line]
+
+
+@given(item=st.sampled_from(ITEMS), values=st.dictionaries(KEYS, VALUES | st.none(), max_size=3))
+def test_set_changes_the_keys_of_one_item_and_no_other_byte(
+    item: tuple[BookTable, str, str], values: dict[str, Any]
+) -> None:
+    table, name, head = item
+    new = edited("acme.toml", ACME, [BookEdit(op="set", table=table, name=name, values=values)])
+    tree = tomllib.loads(ACME)
+    wanted = value_in(tree, table, name)
+    kept = {key for key in wanted if key not in values or values[key] == wanted[key]}
+    for key, value in values.items():
+        wanted.pop(key, None) if value is None else wanted.update({key: value})
+    assert tomllib.loads(new) == tree
+    start = ACME.index(head)
+    end = ACME.index("\n\n", start)
+    assert new.startswith(ACME[:start])
+    assert new.endswith(ACME[end:])
+    inside = new[start : len(new) - len(ACME) + end]
+    for line in ACME[start:end].splitlines():
+        if line.partition(" = ")[0] in kept:
+            assert line in inside
+
+
+@given(values=st.dictionaries(KEYS, VALUES, max_size=4), name=HOSTILE, item=st.sampled_from(ITEMS))
+def test_what_is_added_is_what_was_given_and_taking_it_out_again_leaves_no_trace(
+    values: dict[str, Any], name: str, item: tuple[BookTable, str, str]
+) -> None:
+    table = item[0] if item[0] != "workspace" else "domain"
+    added = edited("acme.toml", ACME, [BookEdit(op="add", table=table, name=name, values=values)])
+    tree = tomllib.loads(ACME)
+    if table == "workload":
+        tree[table][name] = values
+    else:
+        key = "address" if table == "mailbox" else "name"
+        tree[table].append({key: name} | values)
+    assert tomllib.loads(added) == tree
+    assert one(added, "remove", table, name) == ACME
+
+
+@given(item=st.sampled_from(ITEMS), key=KEYS, value=VALUES)
+def test_a_new_key_that_is_taken_out_again_leaves_no_trace(
+    item: tuple[BookTable, str, str], key: str, value: Any
+) -> None:
+    table, name, _ = item
+    if key not in value_in(tomllib.loads(ACME), table, name):
+        new = one(ACME, "set", table, name, **{key: value})
+        assert one(new, "set", table, name, **{key: None}) == ACME
+
+
+@given(
+    edits=st.lists(
+        st.builds(
+            lambda item, op, values: BookEdit(op=op, table=item[0], name=item[1], values=values),
+            st.sampled_from(ITEMS),
+            st.sampled_from(["set", "add"]),
+            st.dictionaries(KEYS, VALUES, max_size=2),
+        ),
+        max_size=3,
+    )
+)
+def test_a_file_with_carriage_returns_keeps_them(edits: list[BookEdit]) -> None:
+    edits = [one for one in edits if one.op == "set"]
+    edits.append(
+        edit(
+            "add",
+            "mailbox",
+            "kim@acme.example",
+            caps=[{"limit": n, "per": "day"} for n in range(9)],
+        )
+    )
+    edits.append(edit("remove", "path", "receipts"))
+    new = edited("acme.toml", ACME, edits)
+    assert edited("acme.toml", ACME.replace("\n", "\r\n"), edits) == new.replace("\n", "\r\n")
+
+
+def test_no_edit_gives_the_same_text() -> None:
+    assert edited("acme.toml", ACME, []) == ACME
+
+
+def test_a_value_that_stays_keeps_how_it_is_written() -> None:
+    caps = tomllib.loads(ACME)["mailbox"][0]["caps"]
+    assert one(ACME, "set", "mailbox", "ana@getacme.example", caps=caps) == ACME
+
+
+def test_a_comment_behind_a_value_outlives_the_value() -> None:
+    new = one(ACME, "set", "workspace", "acme", on_cap="reject")
+    assert new == ACME.replace('on_cap = "schedule" ', 'on_cap = "reject" ')
+    new = one(ACME, "set", "mailbox", "ana@getacme.example", share={"manual": 7, "warmup": 1})
+    old, rest = "share = { manual = 5 }", "            # five of each day"
+    assert new == ACME.replace(old + rest, "share = { manual = 7, warmup = 1 }" + rest)
+
+
+def test_a_mailbox_is_added_below_the_last_one_in_the_style_of_the_example() -> None:
+    new = one(
+        ACME,
+        "add",
+        "mailbox",
+        "kim@acme.example",
+        name='Kim "K" Ott',
+        account="acme-relay",
+        caps=[{"limit": 50, "per": "day"}],
+        ramp={"from": "2026-12-01", "start": 5, "step": 5},
+        pace=None,
+    )
+    last = 'caps = [{ limit = 1_000, per = "day" }]\n'
+    assert new == ACME.replace(
+        last,
+        last
+        + """
+[[mailbox]]
+address = "kim@acme.example"
+name = "Kim \\"K\\" Ott"
+account = "acme-relay"
+caps = [{ limit = 50, per = "day" }]
+ramp = { from = 2026-12-01, start = 5, step = 5 }
+""",
+    )
+
+
+def test_a_long_list_is_written_one_part_a_line() -> None:
+    caps: list[dict[str, Any]] = [
+        {"limit": 8, "per": "hour"},
+        {"limit": 50, "per": "day"},
+        {"limit": 250, "per": "week", "window": "calendar"},
+    ]
+    new = one(ACME, "set", "mailbox", "ben@getacme.example", caps=caps)
+    assert new == ACME.replace(
+        BEN,
+        BEN.replace(
+            '[{ limit = 40, per = "day" }]',
+            '[\n  { limit = 8, per = "hour" },\n  { limit = 50, per = "day" },\n'
+            '  { limit = 250, per = "week", window = "calendar" },\n]',
+        ),
+    )
+
+
+def test_a_mailbox_is_removed_with_one_blank_line_and_every_comment_around_stays() -> None:
+    assert one(ACME, "remove", "mailbox", "BEN@GetAcme.example") == ACME.replace("\n" + BEN, "")
+    new = edited(
+        "acme.toml",
+        ACME,
+        [edit("remove", "path", "outreach"), edit("remove", "mailbox", "receipts@acme.example")],
+    )
+    assert "# Paths: which mailboxes a workload may leave by, in order.\n\n[[path]]" in new
+    assert comments(new) == [text for text in comments(ACME) if text != '# or "never"']
+
+
+def test_a_workspace_grows_from_nothing_and_goes_back_to_it() -> None:
+    text = edited(
+        "beta.toml",
+        "",
+        [
+            edit("add", "workspace", "beta", title="Beta", timezone="Europe/Paris"),
+            edit("add", "path", "out", tiers=[["kim@beta.example"]]),
+            edit("add", "mailbox", "kim@beta.example", account="relay"),
+            edit("add", "workload", "cold", paths=["out"]),
+            edit("add", "account", "relay", provider="smtp", host="127.0.0.1", port=2525),
+        ],
+    )
+    assert (
+        text
+        == """\
+[workspace]
+name = "beta"
+title = "Beta"
+timezone = "Europe/Paris"
+
+[[account]]
+name = "relay"
+provider = "smtp"
+host = "127.0.0.1"
+port = 2525
+
+[[mailbox]]
+address = "kim@beta.example"
+account = "relay"
+
+[[path]]
+name = "out"
+tiers = [["kim@beta.example"]]
+
+[workload.cold]
+paths = ["out"]
+"""
+    )
+    assert one(text, "remove", "workspace", "beta") == ""
+
+
+def test_a_person_is_known_by_name_and_workspaces() -> None:
+    text = one(
+        DAEMON, "add", "member", "bob", role="operator", unix_user="bob", workspaces=["b", "a"]
+    )
+    new = '\n[[member]]\nname = "bob"\nrole = "operator"\nunix_user = "bob"\n'
+    new += 'workspaces = ["b", "a"]\n'
+    assert text == DAEMON + new
+    promoted = one(text, "set", "member", "bob", role="admin", workspaces=["a", "b"])
+    assert promoted == DAEMON + new.replace("operator", "admin")
+    assert one(text, "remove", "member", "bob", workspaces=["a", "b"]) == DAEMON
+    assert one(DAEMON, "set", "member", "bob", role="admin") == DAEMON.replace(
+        '"viewer"', '"admin"'
+    )
+    assert refusal(text, edit("set", "member", "bob", role="admin")) == (
+        'acme.toml: member "bob": stands several times; its entries are for: acme; a, b'
+    )
+    assert refusal(text, edit("remove", "member", "ana", workspaces=["acme"])) == (
+        'acme.toml: member "ana": has no entry for just these workspaces; its entries are for: all'
+    )
+    again = edit("add", "member", "bob", workspaces=["acme"], role="viewer")
+    assert "is there already" in refusal(DAEMON, again)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            edit("set", "mailbox", "benn@acme.example", account="x"),
+            'mailbox "benn@acme.example": is not in this file; did you mean "ben@getacme.example"?',
+        ),
+        (
+            edit("remove", "path", "invoices"),
+            'path "invoices": is not in this file; use one of outreach, receipts',
+        ),
+        (
+            edit("set", "workspace", "amce", title="x"),
+            'workspace "amce": is not in this file; did you mean "acme"?',
+        ),
+        (
+            edit("add", "domain", "ACME.example"),
+            'domain "ACME.example": is there already; set its values, or use another name',
+        ),
+        (
+            edit("add", "workspace", "acme"),
+            'workspace "acme": is there already; set its values, or use another name',
+        ),
+        (
+            edit("add", "account", "x", name="y"),
+            'account "x": its name would be "y"; give it one',
+        ),
+        (
+            edit("set", "account", "acme-relay", caps=[{"limit": None}]),
+            'account "acme-relay": its "limit" would be null; TOML can\'t say that',
+        ),
+        (
+            edit("set", "account", "acme-relay", port=2**63),
+            'account "acme-relay": its "port" would be 9223372036854775808; TOML can\'t say that',
+        ),
+        (
+            edit("set", "account", "acme-relay", host="\ud800"),
+            "file: half a character; correct the text",
+        ),
+        (
+            edit("set", "account", "acme-relay", host="x" * 5_000_000),
+            "file: larger than 4194304 bytes; split it",
+        ),
+        (
+            edit("set", "account", "acme-relay", host=json.loads("[" * 900 + "]" * 900)),
+            "file: can't be changed safely by machine; edit the file by hand",
+        ),
+        (
+            edit("remove", "path", "\x1b[31m\n"),
+            'path "\\x1b[31m\\n": is not in this file; use one of outreach, receipts',
+        ),
+    ],
+)
+def test_what_can_not_be_done_is_refused_in_words(change: BookEdit, said: str) -> None:
+    assert refusal(ACME, change).removeprefix("acme.toml: ") == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'mailbox = [{ address = "kim@a.example", share = { manual = 5 } }]\n',
+        '[[mailbox]]\naddress = "kim@a.example"\n[mailbox.share]\nmanual = 5\n',
+        '[[mailbox]]\naddress = "kim@a.example"\nshare.manual = 3\nshare.warmup = 2\n',
+        '[[mailbox]]\naddress = "kim@a.example"\nshare.manual = 3 # why\n',
+        "[[mailbox]]\n[mailbox.share]\nmanual = 5\n[[other]]\n[mailbox.address]\n",
+    ],
+    ids=["inline", "a table inside", "dotted", "dotted once", "no address"],
+)
+def test_what_is_written_another_way_is_left_to_a_person(text: str) -> None:
+    said = refusal(text, edit("set", "mailbox", "kim@a.example", share={"manual": 1}))
+    assert said.endswith(("edit the file by hand", "there is none to refer to yet"))
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        ("account", 'account = [{ name = "a" }]\n'),
+        ("workload", "[[workload]]\n"),
+        ("path", "[path]\n"),
+    ],
+)
+def test_nothing_is_added_to_a_table_that_is_written_another_way(
+    table: BookTable, text: str
+) -> None:
+    assert refusal(text, edit("add", table, "new")).endswith("edit the file by hand")
+
+
+def test_only_the_own_keys_of_an_item_with_tables_inside_are_written() -> None:
+    text = '[[mailbox]]\naddress = "a@x.example" # A\n\n[mailbox.share]\nmanual = 5\n# below\n'
+    new = one(text, "set", "mailbox", "a@x.example", account="relay")
+    assert new == text.replace("# A\n", '# A\naccount = "relay"\n')
+    both = one(text, "add", "mailbox", "b@x.example")
+    assert both == text + '\n[[mailbox]]\naddress = "b@x.example"\n'
+    assert one(both, "remove", "mailbox", "a@x.example") == '[[mailbox]]\naddress = "b@x.example"\n'
+
+
+def test_what_only_looks_like_a_head_is_none() -> None:
+    text = '''\
+[[path]]
+name = "one"
+tiers = [
+  ["a@x.example"],
+["[[path]]"] # [[path]]
+]
+note = """
+[[path]]
+name = "two" \\"""
+"""""
+
+[[path]] # [[path]]
+name = 'two'
+other = \'\'\'
+[[path]]
+\'\'\'\'
+'''
+    new = one(text, "set", "path", "two", tiers=[["b@x.example"]])
+    assert new == text + 'tiers = [["b@x.example"]]\n'
+    assert one(text, "remove", "path", "one") == text[text.index("[[path]] # [[path]]") :]
+
+
+def test_a_file_without_a_last_line_end_gets_one_only_where_lines_follow() -> None:
+    text = '[[domain]]\n  name = "a.example"'
+    assert one(text, "set", "domain", "a.example", name="b.example") == text.replace("a.", "b.")
+    caps = one(text, "set", "domain", "a.example", caps=[])
+    assert caps == text + "\n  caps = []\n"
+
+
+def test_a_name_that_changes_is_known_by_later_edits() -> None:
+    text = edited(
+        "acme.toml",
+        ACME,
+        [
+            edit("set", "mailbox", "ben@getacme.example", address="Bo@GetAcme.example"),
+            edit("set", "mailbox", "bo@getacme.example", account="acme-ses"),
+        ],
+    )
+    assert text == ACME.replace(
+        BEN, BEN.replace("ben@getacme", "Bo@GetAcme").replace("acme-relay", "acme-ses")
+    )
+
+
+def test_comments_at_the_end_of_an_item_belong_to_it_unless_a_head_follows() -> None:
+    text = '[[domain]]\nname = "a"\n# dkim = {}\n\n# The others\n[[domain]]\nname = "b"\n# none\n'
+    assert one(text, "remove", "domain", "a") == text[text.index("# The") :]
+    assert one(text, "remove", "domain", "b") == text[: text.index('[[domain]]\nname = "b"')]
+    assert one(text, "add", "domain", "c") == text + '\n[[domain]]\nname = "c"\n'
