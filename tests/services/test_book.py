@@ -160,10 +160,22 @@ def test_the_hash_names_the_bytes_of_every_file(example: Path) -> None:
 PROBLEMS = [
     # what is changed in the example, and the problem that it makes
     ('name = "acme"\n', 'nme = "acme"\n', "workspace.nme: unknown key; did you mean"),
-    ('"Europe/Berlin"', '"Europe/Berln"', 'line 6: workspace.timezone: no such time zone, "Eur'),
-    ('"Europe/Berlin"', '"../etc/passwd"', "line 6: workspace.timezone: no such time zone"),
+    (
+        '"Europe/Berlin"',
+        '"Europe/Berln"',
+        'line 6, column 12: workspace.timezone: no such time zone, "Eur',
+    ),
+    (
+        '"Europe/Berlin"',
+        '"../etc/passwd"',
+        "line 6, column 12: workspace.timezone: no such time zone",
+    ),
     ('on_cap = "schedule"', 'on_cap = "scedule"', 'did you mean "schedule"?'),
-    ('expires_in = "3d"', 'expires_in = "0s"', "line 10: workspace.expires_in: must be more"),
+    (
+        'expires_in = "3d"',
+        'expires_in = "0s"',
+        "line 10, column 14: workspace.expires_in: must be more",
+    ),
     ('expires_in = "3d"', "expires_in = 3", "workspace.expires_in: must be a duration"),
     ("limit = 2_000", "limit = -1", "workspace.caps[0].limit: must be a whole number, 0 or more"),
     ("limit = 2_000", "limit = 1.5", "workspace.caps[0].limit: must be a whole number"),
@@ -171,8 +183,12 @@ PROBLEMS = [
     ("limit = 2_000, ", "", 'workspace.caps[0]: "limit" is missing'),
     ('provider = "smtp"', 'provider = "smpt"', "account[acme-relay].provider: not one of its val"),
     ('host = "smtp.example.net"\n', "", 'account[acme-relay]: "host" is missing'),
-    ("port = 587", "port = 70_000", "line 25: account[acme-relay].port: must be a port"),
-    ('tls = "starttls"', 'tls = "none"', "line 26: account[acme-relay].tls: mail and password"),
+    ("port = 587", "port = 70_000", "line 25, column 8: account[acme-relay].port: must be a port"),
+    (
+        'tls = "starttls"',
+        'tls = "none"',
+        "line 26, column 7: account[acme-relay].tls: mail and password",
+    ),
     ('username = "acme"\n', "", "account[acme-relay]: username and secret go together"),
     ('"acme-relay-password"', '"hunter 2"', "secret: must be the name of a secret"),
     ('username = "acme"\n', "connections = 51\n", "must be a number of connections, 1 to 50"),
@@ -190,21 +206,29 @@ PROBLEMS = [
     (
         'start = 10, step = 5, every = "2d"',
         "table = [5, 4]",
-        "line 59: mailbox[ana@getacme.example].ramp.table: a ramp never falls",
+        "line 59, column 37: mailbox[ana@getacme.example].ramp.table: a ramp never falls",
     ),
     ('start = 10, step = 5, every = "2d"', "table = []", "ramp.table: an empty table"),
     ("start = 10, step = 5", "start = 10", "ramp: start or step is missing"),
     ('every = "2d"', 'every = "36h"', "ramp.every: must be whole days"),
     ('every = "2d"', "until = 9", "ramp.until: lower than start"),
     ("from = 2026-11-02", 'from = "soon"', "ramp.from: must be a date"),
-    ('min_gap = "45s"', 'min_gap = "-45s"', "line 60: mailbox[ana@getacme.example].pace.min_gap"),
-    ('["ben@getacme.example"]]', '["bem@getacme.example"]]', "line 76: path[outreach].tiers: unkn"),
+    (
+        'min_gap = "45s"',
+        'min_gap = "-45s"',
+        "line 60, column 20: mailbox[ana@getacme.example].pace.min_gap",
+    ),
+    (
+        '["ben@getacme.example"]]',
+        '["bem@getacme.example"]]',
+        "line 76, column 36: path[outreach].tiers: unkn",
+    ),
     ('["ben@getacme.example"]]', '["ana@getacme.example"]]', "tiers: twice in this path"),
     ('["ben@getacme.example"]]', "[]]", "path[outreach].tiers: an empty tier"),
     ('paths = ["outreach"]', 'paths = ["outreech"]', 'unknown path, "outreech"; did you mean "ou'),
     ('consent = "required"', 'delivery = "at_least_once"', "cold mail is never sent at least on"),
     ("ratio = 0.05", "ration = 0.05", 'rule[hard-bounces].ration: unknown key; did you mean "ra'),
-    ("[retention]", "[retention", "line 130: file: not TOML"),
+    ("[retention]", "[retention", "line 130, column 11: file: not TOML"),
     ("[retention]", "[workspace]", "file: not TOML, Cannot declare"),
     ("[retention]", "[retentoin]", 'retentoin: unknown key; did you mean "retention"?'),
 ]
@@ -227,8 +251,16 @@ def test_a_mistake_is_told_by_file_key_and_reason(
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ('socket_mode = "0600"', 'socket_mode = "0666"', "line 5: operator.socket_mode: not one"),
-        ('listen = "127.0.0.1:7525"', 'listen = "7525"', "line 8: shim.listen: must be host:port"),
+        (
+            'socket_mode = "0600"',
+            'socket_mode = "0666"',
+            "line 5, column 15: operator.socket_mode: not one",
+        ),
+        (
+            'listen = "127.0.0.1:7525"',
+            'listen = "7525"',
+            "line 8, column 10: shim.listen: must be host:port",
+        ),
         ('listen = "127.0.0.1:7525"', 'listen = "[::1]:70000"', "shim.listen: no such port"),
         ("message_bytes = 26_214_400", "message_bytes = 9" + "9" * 5000, "file: not TOML"),
         ('unix_user = "ana"\n', "", "member[ana]: needs either unix_user or uid"),
@@ -237,7 +269,7 @@ def test_a_mistake_is_told_by_file_key_and_reason(
         (
             'workspaces = ["acme"]',
             'workspaces = ["acne"]',
-            "line 37: member[bob].workspaces: ",
+            "line 37, column 15: member[bob].workspaces: ",
         ),
     ],
 )
@@ -274,7 +306,8 @@ def test_one_fault_is_told_once(example: Path) -> None:
     (example / ACME).write_text(text)
     (problem,) = read(example).problems
     assert problem == (
-        f'{ACME}: line 62: mailbox[ben@getacme.example]: "account" is missing; add account = …'
+        f'{ACME}: line 62, column 3: mailbox[ben@getacme.example]: "account" is missing; '
+        "add account = …"
     )
 
 
@@ -289,7 +322,7 @@ def test_a_value_that_may_be_a_secret_is_never_repeated(example: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (("beta", "acme"), "workspaces/beta.toml: line 2: workspace.name: belongs to"),
+        (("beta", "acme"), "workspaces/beta.toml: line 2, column 8: workspace.name: belongs to"),
         (("kim@beta.example", "ana@getacme.example"), "address: belongs to workspaces/acme.toml"),
         (("kim@beta.example", "new@ACME.example"), "address: belongs to workspaces/acme.toml"),
     ],

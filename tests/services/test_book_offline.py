@@ -37,7 +37,7 @@ def test_all_problems_of_a_book_are_told_with_exit_code_1(
     code, out = run(capsys, "book", "check", str(tmp_path))
     told, last = out.splitlines()[:-1], out.splitlines()[-1]
     assert (code, last) == (1, "2 problems")
-    assert told[0].startswith("problem: mailplane.toml: line 1: shimm: unknown key")
+    assert told[0].startswith("problem: mailplane.toml: line 1, column 2: shimm: unknown key")
     assert told[1].startswith("problem: workspaces/a.toml: ")
 
 

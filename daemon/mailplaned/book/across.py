@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mailplaned.book.places import Key
 from mailplaned.book.schema import WorkspaceFile
-from mailplaned.book.source import Key, Source
+from mailplaned.book.source import Source
 from mailplaned.book.words import canonical
 from mailplaned.services.addresses import domain_of
 

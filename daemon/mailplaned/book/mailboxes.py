@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mailplaned.book.parts import caps, one_each
+from mailplaned.book.places import Key
 from mailplaned.book.schema import MailboxTable, PaceTable, RampTable, WorkspaceFile
-from mailplaned.book.source import Key, Source, nearest
+from mailplaned.book.source import Source, nearest
 from mailplaned.book.words import canonical, duration_us, fault_of
 from mailplaned.domain.header_values import value_fault
 from mailplaned.domain.policy import Cap, Mailbox, Pace, Ramp

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mailplaned.book.places import Key
 from mailplaned.book.schema import CapTable
-from mailplaned.book.source import Key, Source
+from mailplaned.book.source import Source
 from mailplaned.domain.policy import Cap
 
 

@@ -17,7 +17,8 @@ import msgspec
 from msgspec.structs import FieldInfo
 
 from mailplaned.book.exposed import looks_secret, names_a_secret
-from mailplaned.book.source import NOTHING, Key, Source, nearest
+from mailplaned.book.places import Key
+from mailplaned.book.source import NOTHING, Source, nearest
 
 T = TypeVar("T", bound=msgspec.Struct)
 

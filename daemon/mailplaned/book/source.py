@@ -1,4 +1,4 @@
-"""One file of the book: its text, what TOML makes of it, and where in it a key stands."""
+"""One file of the book: its text, what TOML makes of it, and what is wrong in it, and where."""
 
 from __future__ import annotations
 
@@ -6,29 +6,25 @@ import difflib
 import re
 import reprlib
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
+
+from mailplaned.book.places import Key, Spot, line_and_column, spots
 
 FILE_BYTES: Final = 4 * 1024 * 1024
 """A larger file is not read; ten thousand mailboxes need about 2 MiB."""
 
 PROBLEMS_TOLD: Final = 50
-"""Of one file; finding where each stands takes time, and nobody reads more."""
+"""Of one file; nobody reads more."""
 
 NOTHING: Final = object()
 """There is no value to show."""
 
-Key = tuple[str | int, ...]
-"""The way to a value, e.g. `("mailbox", 2, "caps", 0, "limit")`."""
-
 T = TypeVar("T")
 
-_SYNTAX_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
-_COMMENT = re.compile(r"(?m)^[ \t]*#.*$")
+_SYNTAX_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SHOWN_CHARS: Final = 60
-_KEY_CHARS: Final = 200
-"""A longer key is not looked for: a pattern of it would take seconds to make."""
 
 _SHORTENED: Final = reprlib.Repr()
 _SHORTENED.maxstring = _SHOWN_CHARS
@@ -42,23 +38,29 @@ class TooManyProblems(Exception):
     """A file has more problems than are told; there is no use in looking for others."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A problem in words, and where it is: at a key, at the value of it, or at a position."""
+
+    words: str
+    key: Key = ()
+    at_value: bool = False
+    position: int | None = None
+
+
 @dataclass(slots=True)
 class Source:
-    """One file while it is checked. `problems` grows; `kept` is set by `shape`."""
+    """One file while it is checked. `problems` grow; `kept` is set by `shape`."""
 
     name: str
     text: str
     tree: dict[str, Any] | None
     """What TOML makes of the text; None once it was let go."""
-    problems: list[str] = field(default_factory=list)
     kept: dict[Key, list[int]] = field(default_factory=dict)
     """For a list that lost faulty items: the place that each remaining one has in the file."""
     values: dict[Any, Any] = field(default_factory=dict)
     """What the file says again and again, such as the caps of its mailboxes, as one value each."""
-    _bare: str = ""
-    """The text with blanks in place of its comments, once a line has been looked for."""
-    _heads: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    """Start and end of each `[[table]]`, likewise."""
+    _told: list[_Told] = field(default_factory=list)
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -75,8 +77,6 @@ class Source:
     def let_go(self) -> None:
         """Give back what the tree takes, which is a multiple of the text."""
         self.tree = None
-        self._bare = ""
-        self._heads.clear()
 
     def problem(self, key: Key, wrong: str, advice: str, value: object = NOTHING) -> None:
         """Note what is wrong with the value at `key`, counted in what `shape` left."""
@@ -88,22 +88,50 @@ class Source:
         Raises `TooManyProblems` when that is enough.
         """
         self._make_room()
-        line = self._line(key, value)
-        where = f"{self.name}: line {line}" if line else self.name
+        at, at_value = self._shown_at(key, value)
         found = "" if value is NOTHING else f", {shown(value)}"
-        self.problems.append(f"{where}: {self._spoken(key)}: {wrong}{found}; {advice}")
+        self._told.append(
+            _Told(f"{self._spoken(key)}: {wrong}{found}; {advice}", at, at_value=at_value)
+        )
 
     def problem_at(self, position: int, wrong: str, advice: str) -> None:
         """Note what is wrong at a place of the text. Raises `TooManyProblems`, as above."""
         self._make_room()
-        line = self.text.count("\n", 0, position) + 1
-        self.problems.append(f"{self.name}: line {line}: file: {wrong}; {advice}")
+        self._told.append(_Told(f"file: {wrong}; {advice}", position=position))
+
+    @property
+    def problems(self) -> list[str]:
+        """What was noted, each with its line and column; the text is gone through once for all."""
+        keys = (told.key for told in self._told)
+        found = spots(self.text, {key[:depth] for key in keys for depth in range(1, len(key) + 1)})
+        return [self._placed(told, found) for told in self._told]
+
+    def _placed(self, told: _Told, found: dict[Key, Spot]) -> str:
+        position, key = told.position, told.key
+        while position is None and key:
+            if key in found:
+                name_at, value_at = found[key]
+                position = value_at if told.at_value and key == told.key else name_at
+            key = key[:-1]
+        if position is None:
+            return f"{self.name}: {told.words}"
+        return f"{self.name}: {_place(self.text, position)}: {told.words}"
+
+    def _shown_at(self, key: Key, value: object) -> tuple[Key, bool]:
+        """Where to look for a value that is shown, and whether it is the value of that key."""
+        if value is NOTHING:
+            return key, False
+        node: Any = self.raw
+        for part in key:
+            node = _step(node, part)
+        if isinstance(node, list) and node != value:
+            item = _way_to(value, node)
+            return (*key, *item), bool(item)
+        return key, not isinstance(node, dict)
 
     def _make_room(self) -> None:
-        if len(self.problems) >= PROBLEMS_TOLD:
-            self.problems.append(
-                f"{self.name}: file: more than {PROBLEMS_TOLD} problems; mend these first"
-            )
+        if len(self._told) >= PROBLEMS_TOLD:
+            self._told.append(_Told(f"file: more than {PROBLEMS_TOLD} problems; mend these first"))
             raise TooManyProblems
 
     def has(self, key: Key) -> bool:
@@ -146,59 +174,6 @@ class Source:
             said += f"[{shown(known[0])[1:-1] if known else part}]"
         return said or "file"
 
-    def _line(self, key: Key, value: object) -> int | None:
-        """The line of a key, found by searching the text: good enough to open an editor at."""
-        if any(len(str(part)) > _KEY_CHARS for part in key):
-            return None
-        self._bare = self._bare or _COMMENT.sub(lambda match: " " * len(match[0]), self.text)
-        text = self._bare
-        found = self._section(key)
-        if found is None:
-            return None
-        start, end, rest = found
-        for part in rest:
-            if isinstance(part, int):
-                braces = [match.start() for match in re.finditer(r"\{", text[start:end])]
-                start += braces[part] if part < len(braces) else 0
-                continue
-            match = re.search(
-                rf"(?m)(?:^|[{{,\s\"'.])({re.escape(part)})[\"']?\s*=", text[start:end]
-            )
-            if match is None:
-                break
-            start += match.start(1)
-        if isinstance(value, str):
-            place = text.find(f'"{value}"', start, end)
-            start = place if place >= 0 else start
-        return text.count("\n", 0, start) + 1
-
-    def _section(self, key: Key) -> tuple[int, int, Sequence[str | int]] | None:
-        """Start and end of the deepest `[table]` or `[[table]]` with `key`, and what is left."""
-        if not key:
-            return None
-        text = self._bare
-        table = re.escape(str(key[0]))
-        if len(key) > 1 and isinstance(key[1], int):
-            heads = self._item_heads(str(key[0]))
-            if key[1] < len(heads):
-                start, after = heads[key[1]]
-                end = re.compile(rf"(?m)^[ \t]*\[(?!{table}\.)").search(text, after)
-                return start, end.start() if end else len(text), key[2:]
-        for depth in (2, 1):
-            dotted = r"\.".join(rf"[\"']?{re.escape(str(part))}[\"']?" for part in key[:depth])
-            head = re.search(rf"(?m)^[ \t]*\[{dotted}\]", text)
-            if len(key) >= depth and head:
-                end = re.compile(r"(?m)^[ \t]*\[").search(text, head.end())
-                return head.start(), end.start() if end else len(text), key[depth:]
-        head = re.search(rf"(?m)^[ \t]*(?:\[\[?)?[ \t]*{table}\b", text)
-        return (head.start(), len(text), key[1:]) if head else None
-
-    def _item_heads(self, table: str) -> list[tuple[int, int]]:
-        if table not in self._heads:
-            head = rf"(?m)^[ \t]*\[\[[ \t]*{re.escape(table)}[ \t]*\]\]"
-            self._heads[table] = [match.span() for match in re.finditer(head, self._bare)]
-        return self._heads[table]
-
 
 def parse(name: str, content: bytes) -> Source | str:
     """The file as a Source; what is wrong with it when it is not TOML."""
@@ -210,16 +185,19 @@ def parse(name: str, content: bytes) -> Source | str:
             return f"{name}: file: a key of too many parts; the book needs a few levels only"
         return Source(name, text, tomllib.loads(text))
     except UnicodeDecodeError as fault:
-        line = content.count(b"\n", 0, fault.start) + 1
-        return f"{name}: line {line}: file: not UTF-8; save it as UTF-8"
+        before = content[: fault.start].decode()
+        where = _place(before, len(before))
+        return f"{name}: {where}: file: not UTF-8; save it as UTF-8"
     except RecursionError:
         return f"{name}: file: nested too deeply; the book needs a few levels only"
     except ValueError as fault:  # TOMLDecodeError, and a number of too many digits
         said = str(fault)
-        match = _SYNTAX_LINE.search(said)
-        where = f"line {match[1]}" if match else f"line {text.count(chr(10)) + 1}"
-        wrong = said[: match.start()] if match else said
-        return f"{name}: {where}: file: not TOML, {shown(wrong)[1:-1]}; mend the syntax"
+        match = _SYNTAX_PLACE.search(said)
+        if match is None:
+            return f"{name}: file: not TOML, {shown(said)[1:-1]}; mend the syntax"
+        where = f"line {match[1]}, column {match[2]}" if match[1] else _place(text, len(text))
+        wrong = shown(said[: match.start()])[1:-1]
+        return f"{name}: {where}: file: not TOML, {wrong}; mend the syntax"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
@@ -250,3 +228,18 @@ def _step(node: Any, part: str | int) -> Any:
     if isinstance(part, int):
         return node[part] if isinstance(node, list) and part < len(node) else None
     return node.get(part) if isinstance(node, dict) else None
+
+
+def _way_to(value: object, items: list[Any]) -> Key:
+    """The way to the last item, also of a list in the list, that is this value; () when none is."""
+    for number in reversed(range(len(items))):
+        if items[number] == value:
+            return (number,)
+        if isinstance(items[number], list) and (way := _way_to(value, items[number])):
+            return (number, *way)
+    return ()
+
+
+def _place(text: str, at: int) -> str:
+    line, column = line_and_column(text, at)
+    return f"line {line}, column {column}"

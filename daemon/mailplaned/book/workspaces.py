@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from mailplaned.book.mailboxes import mailboxes
 from mailplaned.book.parts import caps, one_each
+from mailplaned.book.places import Key
 from mailplaned.book.schema import AccountTable, WorkloadTable, WorkspaceFile
-from mailplaned.book.source import Key, Source, nearest
+from mailplaned.book.source import Source, nearest
 from mailplaned.book.words import canonical, duration_us, is_loopback, keeping_us
 from mailplaned.domain.policy import (
     Account,

@@ -272,7 +272,7 @@ def _books() -> st.SearchStrategy[list[Change]]:
 
 # --- the judgement --------------------------------------------------------------------------------
 
-_TOLD = re.compile(r"[^:]+: (?:line [1-9]\d*: )?\S.*: \S.*")
+_TOLD = re.compile(r"[^:]+: (?:line [1-9]\d*, column [1-9]\d*: )?\S.*: \S.*")
 _OWNER = Caller(name="owner", role=Role.OWNER)
 _RANDOM = SeededRandom(5)
 
