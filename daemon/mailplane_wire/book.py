@@ -83,10 +83,10 @@ class BookVersion(View, frozen=True, kw_only=True):
 
 
 class MemberView(View, frozen=True, kw_only=True):
-    """A person of the book; no workspaces: all of them. `uid` null: no user of this host."""
+    """A person of the book who is a user of this host; no workspaces: all of them."""
 
     name: str
     role: str
     workspaces: list[str]
     unix_user: str | None
-    uid: int | None
+    uid: int

@@ -18,8 +18,7 @@ from mailplane_wire.doctor import CheckView
 from mailplane_wire.paths import Places
 from mailplane_wire.resources import BookView
 from mailplaned import backup, doctor
-from mailplaned.book.load import Loaded, load_here
-from mailplaned.book.watch import changes
+from mailplaned.books import Books
 from mailplaned.core import Core
 from mailplaned.domain import ids
 from mailplaned.domain.policy import Policy
@@ -29,7 +28,6 @@ from mailplaned.doors.http.app import build
 from mailplaned.doors.http.context import Context, Surface
 from mailplaned.doors.http.server import Server
 from mailplaned.doors.http.stream import Stream
-from mailplaned.doors.http.times import show_time
 from mailplaned.ports import Clock, Random, StoreFault, Transaction
 from mailplaned.runtime import collector
 from mailplaned.runtime.clock import SystemClock, SystemRandom
@@ -65,8 +63,9 @@ async def run(places: Places) -> int:
     own_directory(places.state)
     lock = Lock(places.state)
     try:
-        loaded = await _first_book(places.config)
-        vault = _vault(places.state, clock, desktop=loaded.settings.desktop_key)
+        books = Books(places.config, places.state / "book.pending")
+        settings = (await books.first()).settings
+        vault = _vault(places.state, clock, desktop=settings.desktop_key)
         notary = _notary(places.state, random)
         try:
             database = await Database.open(places.state / "mailplane.db")
@@ -88,7 +87,7 @@ async def run(places: Places) -> int:
                 vault.load(rows, random.bits(8 * KEY_BYTES).to_bytes(KEY_BYTES))
             except KeyRefused as fault:
                 raise Refused(str(fault), EX_CONFIG) from fault
-            await _Process(places, core, loaded, clock, random, vault).serve()
+            await _Process(places, core, books, clock, random, vault).serve()
         except BaseExceptionGroup as faults:
             of_disk = _first(faults, StoreFault)
             if of_disk is None:
@@ -109,15 +108,17 @@ class _Process:
         self,
         places: Places,
         core: Core,
-        policy: Policy,
+        books: Books,
         clock: Clock,
         random: Random,
         vault: SealedSecrets,
     ) -> None:
         self._places = places
         self._core = core
+        self._books = books
         self._clock = clock
         self._stop = asyncio.Event()
+        policy = books.policy
         settings = policy.settings
         self._operator = bind_unix(places.socket, settings.socket_mode, settings.socket_group)
         try:
@@ -135,7 +136,9 @@ class _Process:
             pid=os.getpid(),
             started_us=clock.wall_us(),
             policy=policy,
-            book=_book_view(policy, clock, []),
+            book=BookView(hash=policy.hash, applied_at="", notices=[], problems=[]),
+            books=books,
+            probe=core.transports["smtp"].probe,
             findings=self._findings,
             back_up=self._back_up,
             examine=self._examine,
@@ -154,6 +157,7 @@ class _Process:
         async with self._core.running(policy) as group:
             self._core.store.on_commit(self._stream.note_commit)
             await self._core.store.write(self._note_start)
+            await self._books.begin(self._core.store, self._clock, self._book_told)
             self._context.tokens = await self._core.store.write(self._import_tokens)
             collector.settle()
             servers = [
@@ -165,7 +169,7 @@ class _Process:
                 for server, listener in zip(servers, (self._operator, self._shim), strict=True)
             ]
             group.create_task(self._stream.run(), name="stream")
-            group.create_task(self._watch_book(), name="book")
+            group.create_task(self._books.watch(self._context.stopping), name="book")
             group.create_task(self._note_uses(), name="vault")
             for server in servers:
                 await server.listening.wait()
@@ -188,44 +192,12 @@ class _Process:
         self._places.socket.unlink(missing_ok=True)
         _log.info("stopped", action="stop")
 
-    # --- the book ---------------------------------------------------------------------------------
-
-    async def _watch_book(self) -> None:
-        config = self._places.config
-        was_there = config.is_dir()
-        async for _ in changes(config, self._context.stopping):
-            loaded = await asyncio.to_thread(load_here, config)
-            if config.is_dir():
-                was_there = True
-            elif was_there:  # a disk that is not mounted, say, and not an order to forget all
-                problem = f"{config}: file: the folder is gone; put it back"
-                loaded = Loaded(policy=None, problems=(problem,))
-            await self._take(loaded)
-
-    async def _take(self, loaded: Loaded) -> None:
-        """Put a new book in force, or keep the old one and say why."""
-        context = self._context
-        if loaded.policy is None:
-            context.book = _book_view(context.policy, self._clock, list(loaded.problems))
-            _log.error("book refused", action="book", problems=list(loaded.problems))
-        elif loaded.policy.hash == context.policy.hash:
-            if not context.book.problems:
-                return
-            context.book = _book_view(context.policy, self._clock, [])
-        else:
-            policy = loaded.policy
-            try:
-                await self._core.upkeep.adopt(policy, actor=f"book:{policy.hash}")
-            except StoreFault as fault:
-                problem = f"the change could not be written down; save the file again: {fault}"
-                context.book = _book_view(context.policy, self._clock, [problem])
-                _log.error("book refused", action="book", problems=[problem])
-                self._stream.note_book()
-                return
-            context.policy = policy
-            context.book = _book_view(policy, self._clock, [])
+    def _book_told(self, policy: Policy, book: BookView) -> None:
+        """Another book is in force, or there are problems with a newer one, or no longer."""
+        if policy is not self._context.policy:
+            self._context.policy = policy
             collector.settle()
-            _log.info("book applied", action="book", hash=policy.hash)
+        self._context.book = book
         self._stream.note_book()
 
     def _note_start(self, tx: Transaction) -> None:
@@ -355,19 +327,3 @@ def _notary(state: Path, random: Random) -> FileNotary:
         return FileNotary(state, random.bits(8 * KEY_BYTES).to_bytes(KEY_BYTES))
     except KeyRefused as fault:
         raise Refused(str(fault), EX_CONFIG) from fault
-
-
-async def _first_book(config: Path) -> Policy:
-    loaded = await asyncio.to_thread(load_here, config)
-    if loaded.policy is None:
-        raise Refused("the book has problems:\n  " + "\n  ".join(loaded.problems), EX_CONFIG)
-    return loaded.policy
-
-
-def _book_view(policy: Policy, clock: Clock, problems: list[str]) -> BookView:
-    return BookView(
-        hash=policy.hash,
-        applied_at=show_time(clock.wall_us()),
-        notices=list(policy.notices),
-        problems=problems,
-    )

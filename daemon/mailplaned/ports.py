@@ -17,6 +17,7 @@ from mailplaned.domain.outcomes import Outcome, Report
 from mailplaned.domain.policy import Account, SendingDomain
 from mailplaned.domain.records import (
     Attempt,
+    BookVersion,
     Claim,
     Event,
     KeptAnswer,
@@ -219,6 +220,14 @@ class Reader(AuditReader, Protocol):
         ...
 
     def secrets(self) -> list[SealedSecret]: ...
+    def books(self, before: int | None, limit: int) -> list[tuple[int, BookVersion]]:
+        """Books that were in force, the newest first, each with its number."""
+        ...
+
+    def book_content(self) -> tuple[str, bytes] | None:
+        """Hash and packed files of the newest."""
+        ...
+
     def tokens(self) -> list[Token]: ...
     def token_hashes(self) -> dict[bytes, Token]: ...
 
@@ -324,6 +333,10 @@ class Transaction(Reader, AuditWriter, Protocol):
     def remove_secret(self, name: str) -> None: ...
     def note_uses(self, secrets: Mapping[str, int], tokens: Mapping[Id, int]) -> None:
         """When each was last used."""
+        ...
+
+    def add_book(self, version: BookVersion, content: bytes) -> None:
+        """Another book is in force; the files of the one before are kept no longer."""
         ...
 
     def add_token(self, token: Token, hash_: bytes) -> None: ...

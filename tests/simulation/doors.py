@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 from mailplane_wire.backup import BackupView
+from mailplane_wire.book import BookEdits
 from mailplane_wire.doctor import CheckView
 from mailplane_wire.resources import BookView
 from mailplaned.core import Core
 from mailplaned.domain import ids
-from mailplaned.domain.policy import Policy
+from mailplaned.domain.outcomes import Report
+from mailplaned.domain.policy import Account, Policy
 from mailplaned.domain.records import Token
 from mailplaned.doors.http.app import build
 from mailplaned.doors.http.context import Context, Surface
 from mailplaned.doors.http.stream import Stream
 from mailplaned.ports import Clock, Random, Transaction
+from mailplaned.services.book import BookPlan
 from tests.fakes.vault_memory import memory_vault
 
 OWNER_UID = 1000
@@ -44,6 +48,29 @@ async def no_checks() -> list[CheckView]:
     return []
 
 
+class NoBooks:
+    """There is no folder with a book."""
+
+    lock = asyncio.Lock()
+
+    async def plan(self, texts: Mapping[str, str] | None) -> BookPlan:
+        """No plan."""
+        raise OSError
+
+    async def plan_edits(self, edits: BookEdits) -> BookPlan:
+        """No plan."""
+        raise OSError
+
+    async def put(self, plan: BookPlan, actor: str) -> list[str]:
+        """No change."""
+        raise OSError
+
+
+async def no_probe(account: Account) -> Report:
+    """There is no network to try it on."""
+    raise OSError
+
+
 class Doors:
     """The doors of one daemon, from one of its lives to the next."""
 
@@ -59,6 +86,8 @@ class Doors:
             started_us=clock.wall_us(),
             policy=policy,
             book=BookView(hash=policy.hash, applied_at="", notices=[], problems=[]),
+            books=NoBooks(),
+            probe=no_probe,
             findings=list,
             back_up=no_backup,
             examine=no_checks,

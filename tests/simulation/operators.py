@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mailplaned.core import Core
@@ -12,6 +13,7 @@ from mailplaned.domain.policy import Mailbox, Policy, Workspace
 from mailplaned.domain.records import Message, Pause, ScopeKind
 from mailplaned.domain.windows import HOUR_US
 from mailplaned.ports import MessageFilter, Transaction
+from mailplaned.services.book import Adoption, put_in_force
 from mailplaned.services.messages import NotDone, cancel, resolve
 from mailplaned.services.pauses import NotLifted, lift_all, pause
 from mailplaned.services.suppressions import suppress
@@ -289,7 +291,7 @@ class Operators:
         world.note("edit", policy.hash)
 
         async def ask(core: Core) -> bool:
-            await core.upkeep.adopt(policy, actor="book")
+            await core.store.write(partial(put_in_force, adoption=Adoption(policy=policy)))
             world.doors.context.policy = policy
             return True
 

@@ -20,11 +20,12 @@ from pathlib import Path
 from mailplaned.book import daemon, workspaces
 from mailplaned.book.across import across, names
 from mailplaned.book.daemon import UidOf
+from mailplaned.book.daemon_schema import DaemonFile
 from mailplaned.book.exposed import check_exposed
 from mailplaned.book.isolation import check_isolation
 from mailplaned.book.limits import check_ceilings, ramps_that_stop_short
 from mailplaned.book.notices import notices
-from mailplaned.book.schema import DaemonFile, WorkspaceFile
+from mailplaned.book.schema import WorkspaceFile
 from mailplaned.book.shape import shaped
 from mailplaned.book.source import FILE_BYTES, Source, TooManyProblems, parse
 from mailplaned.domain.policy import Member, Policy, Settings, Workspace
@@ -117,7 +118,7 @@ def read(folder: Path) -> Files:
             problems.append(f"{name!a}: file: a name that can't be shown; rename it")
             continue
         try:
-            found_in = _content(path)
+            found_in = file_content(path)
         except OSError as fault:
             problems.append(f"{name}: file: can't be read, {fault.strerror}; mend its permissions")
             continue
@@ -128,7 +129,7 @@ def read(folder: Path) -> Files:
     return files
 
 
-def _content(path: Path) -> tuple[bytes, int] | None:
+def file_content(path: Path) -> tuple[bytes, int] | None:
     """A file as far as `parse` has to see it, and whose it is; None for a folder or a device.
 
     Nothing is waited for, and nothing without an end is read.

@@ -196,6 +196,16 @@ class SealedSecret:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BookVersion:
+    """A book that was put in force; `changes` is how many values were other ones before."""
+
+    hash: str
+    applied_us: int
+    actor: str
+    changes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeptAnswer:
     """What was answered under an idempotency key."""
 

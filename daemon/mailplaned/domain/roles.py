@@ -33,13 +33,20 @@ class Action(StrEnum):
     UNSUPPRESS = "lift a suppression"
     TOKENS = "manage tokens"
     SECRETS = "manage secrets"
+    BOOK = "change the book"
+    PEOPLE = "change people and the daemon's settings"
     CLOCK = "confirm the clock"
     BACKUP = "make a backup"
     REDACT = "redact the audit log"
 
 
-_ADMIN: Final = frozenset(Action) - {Action.CLOCK, Action.REDACT, Action.BACKUP}
-_OPERATOR: Final = _ADMIN - {Action.TOKENS, Action.SECRETS, Action.UNSUPPRESS}
+_ADMIN: Final = frozenset(Action) - {
+    Action.CLOCK,
+    Action.REDACT,
+    Action.BACKUP,
+    Action.PEOPLE,
+}
+_OPERATOR: Final = _ADMIN - {Action.TOKENS, Action.SECRETS, Action.UNSUPPRESS, Action.BOOK}
 
 PERMISSIONS: Final[Mapping[Role, frozenset[Action]]] = {
     Role.OWNER: frozenset(Action),

@@ -9,12 +9,9 @@ from functools import partial
 import structlog
 
 from mailplaned.domain.message import State
-from mailplaned.domain.policy import Policy
-from mailplaned.domain.records import AuditEntry
 from mailplaned.domain.windows import HOUR_US, SECOND_US
 from mailplaned.ports import Clock, Effects, Store, StoreFault, Transaction
 from mailplaned.services.pauses import Replan, due_to_end, replan
-from mailplaned.services.recovery import adopt
 from mailplaned.services.settling import end
 
 _CHUNK = 500
@@ -76,25 +73,6 @@ class Upkeep:
                 raise
         while await self._store.write(expire) == _CHUNK and not self._stopping:
             pass
-
-    async def adopt(self, policy: Policy, actor: str) -> None:
-        """Put a new book in force and plan again what it changes."""
-
-        def change(tx: Transaction) -> None:
-            old = tx.memory.policy.hash
-            changed = adopt(tx, policy)
-            tx.add_audit(
-                AuditEntry(
-                    at_us=tx.now_us,
-                    actor=actor,
-                    action="book applied",
-                    workspace=None,
-                    target=f"book:{policy.hash}",
-                    detail={"old": old, "new": policy.hash, "mailboxes": changed},
-                )
-            )
-
-        await self._store.write(change)
 
     async def _replan(self, mailbox: str, cause: str) -> None:
         at = Replan()

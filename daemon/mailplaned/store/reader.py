@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from typing import Final
 
 from mailplaned.domain.ids import Id
 from mailplaned.domain.message import WAITING, State
 from mailplaned.domain.records import (
     Attempt,
+    BookVersion,
     Event,
     Message,
     Pause,
@@ -22,6 +24,8 @@ from mailplaned.services.addresses import suppression_key
 from mailplaned.store import rows
 from mailplaned.store.audit import AuditReader, log
 from mailplaned.store.sql import Q
+
+_LAST: Final = 2**63 - 1
 
 
 class SqlReader(AuditReader):
@@ -133,6 +137,14 @@ class SqlReader(AuditReader):
 
     def secrets(self) -> list[SealedSecret]:
         return [rows.secret(row) for row in self._db.execute(Q["secrets"])]
+
+    def books(self, before: int | None, limit: int) -> list[tuple[int, BookVersion]]:
+        found = self._db.execute(Q["books"], (_LAST if before is None else before, limit))
+        return [(row[0], rows.book_version(row[1:])) for row in found]
+
+    def book_content(self) -> tuple[str, bytes] | None:
+        found: tuple[str, bytes] | None = self._db.execute(Q["book_content"]).fetchone()
+        return found
 
     def tokens(self) -> list[Token]:
         return list(self.token_hashes().values())

@@ -15,6 +15,7 @@ from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.outcomes import Outcome
 from mailplaned.domain.records import (
     Attempt,
+    BookVersion,
     Event,
     KeptAnswer,
     Message,
@@ -321,6 +322,12 @@ def _scope(kept: dict[str, list[str]]) -> Scope:
     limits = {name: frozenset(only) for name, only in kept.items() if name != "actions"}
     actions = frozenset(map(Action, kept["actions"])) if "actions" in kept else None
     return Scope(**limits, actions=actions)
+
+
+def book_version(row: Row) -> BookVersion:
+    """Of the columns of the query `books`, but for its number."""
+    hash_, applied_us, actor, changes = row
+    return BookVersion(hash=hash_, applied_us=applied_us, actor=actor, changes=changes)
 
 
 def secret(row: Row) -> SealedSecret:

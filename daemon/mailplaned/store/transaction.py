@@ -19,6 +19,7 @@ from mailplaned.domain.memory import Memory
 from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.outcomes import Outcome, Report
 from mailplaned.domain.records import (
+    BookVersion,
     Event,
     KeptAnswer,
     Message,
@@ -277,6 +278,13 @@ class SqlTransaction(SqlReader, AuditWriter):
 
     def remove_suppression(self, id_: Id) -> None:
         self._db.execute(Q["remove_suppression"], (id_,))
+
+    def add_book(self, version: BookVersion, content: bytes) -> None:
+        self._connection.execute(Q["forget_book_content"])
+        self._connection.execute(
+            Q["add_book"],
+            (version.hash, version.applied_us, version.actor, version.changes, content),
+        )
 
     def put_secret(self, secret: SealedSecret) -> None:
         self._db.execute(

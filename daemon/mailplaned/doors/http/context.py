@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from mailplane_wire.backup import BackupView
+from mailplane_wire.book import BookEdits
 from mailplane_wire.doctor import CheckView
 from mailplane_wire.resources import BookView
 from mailplaned.domain.ids import Id
-from mailplaned.domain.policy import Policy
+from mailplaned.domain.outcomes import Report
+from mailplaned.domain.policy import Account, Policy
 from mailplaned.domain.records import Token
 from mailplaned.doors.http.denials import Denials
 from mailplaned.ports import Clock, Random, Store, Vault
 from mailplaned.services.audit import AuditLog
+from mailplaned.services.book import BookPlan
 
 VERSION = "0.1.0"
 
@@ -26,6 +29,25 @@ class BackUp(Protocol):
 
     async def __call__(self, *, with_keys: bool) -> BackupView:
         """Where it lies and what it holds. Raises OSError."""
+        ...
+
+
+class Books(Protocol):
+    """The book's files: what others would change, and putting them in force."""
+
+    lock: asyncio.Lock
+    """Held from the plan to the end of what is done with it."""
+
+    async def plan(self, texts: Mapping[str, str] | None) -> BookPlan:
+        """What files would change if they were the book; those on disk if none are given."""
+        ...
+
+    async def plan_edits(self, edits: BookEdits) -> BookPlan:
+        """What edits would change. Raises BookRefused."""
+        ...
+
+    async def put(self, plan: BookPlan, actor: str) -> list[str]:
+        """Write the files and have them in force; why they are not, if so. Raises BookRefused."""
         ...
 
 
@@ -53,6 +75,8 @@ class Context:
     started_us: int
     policy: Policy
     book: BookView
+    books: Books
+    probe: Callable[[Account], Awaitable[Report]]
     findings: Callable[[], list[str]]
     back_up: BackUp
     examine: Callable[[], Awaitable[list[CheckView]]]

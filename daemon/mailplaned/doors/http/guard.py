@@ -112,7 +112,7 @@ class Guard:
         uid = scope.get("state", {}).get("peer_uid")
         found = [member for member in self._context.policy.members if member.uid == uid]
         if found:
-            return _member(found)
+            return person(found)
         if not self._context.policy.members and uid == self._context.own_uid:
             return Caller(name="owner", role=Role.OWNER)
         raise refuse("not-permitted", f"the book has no member with uid {uid}")
@@ -121,7 +121,7 @@ class Guard:
         return self._context.policy.settings.message_bytes * 4 // 3 + _ENVELOPE_BYTES
 
 
-def _member(entries: list[Member]) -> Caller:
+def person(entries: list[Member]) -> Caller:
     """One person: the entry without workspaces, else the first, and what the others add to it."""
     main = next((entry for entry in entries if not entry.workspaces), entries[0])
     return Caller(

@@ -15,10 +15,12 @@ from mailplane_wire import submissions as sub
 from mailplane_wire import vault
 from mailplane_wire.audit.lines import AuditKey, CheckpointView, Redacted, RedactRequest
 from mailplane_wire.backup import BackupRequest, BackupView
+from mailplane_wire.book import BookChange, BookEdits, BookFiles, BookVersion, MemberView
 from mailplane_wire.doctor import CheckView
 from mailplaned.doors.http import (
     audit,
     audit_export,
+    book,
     control,
     metrics,
     pauses,
@@ -122,6 +124,12 @@ ROUTES: tuple[Route, ...] = (
           query=_LIST),
     Route("GET", "/v1/audit/{seq}/proof", audit_export.prove, None, media=audit_export.MEDIA),
     Route("POST", "/v1/audit/redact", audit.redact, Redacted, body=RedactRequest),
+    Route("POST", "/v1/book/diff", book.diff, BookChange, body=BookFiles, bodiless=True),
+    Route("POST", "/v1/book/apply", book.apply, BookChange, body=BookFiles, bodiless=True),
+    Route("POST", "/v1/book/edits", book.edit, BookChange, body=BookEdits),
+    Route("GET", "/v1/book/history", book.history, wire.Page, page_of=BookVersion,
+          query=("after", "limit")),
+    Route("GET", "/v1/people", book.list_people, wire.Page, page_of=MemberView),
     Route("GET", "/v1/tokens", people.list_tokens, wire.Page, page_of=machines.TokenView,
           query=_LIST),
     Route("POST", "/v1/tokens", people.add_token, machines.TokenView, 201,

@@ -232,6 +232,16 @@ CREATE TABLE secrets (
   content    BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The books that were in force, one after the other. `content` is its files, of the newest alone.
+CREATE TABLE books (
+  number     INTEGER PRIMARY KEY,
+  hash       TEXT NOT NULL,
+  applied_at INTEGER NOT NULL,
+  actor      TEXT NOT NULL,
+  changes    INTEGER NOT NULL,
+  content    BLOB
+) STRICT;
+
 -- The last known pair of governor time and boot clock.
 CREATE TABLE anchor (
   one         INTEGER PRIMARY KEY CHECK (one = 1),

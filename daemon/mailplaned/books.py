@@ -1,0 +1,263 @@
+"""The book of a running daemon: read, watched, compared, edited, put in force.
+
+One lock stands around all of it, so that nobody reads the files while others are being written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pwd
+import tomllib
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from mailplane_wire.book import BookEdits
+from mailplane_wire.resources import BookView
+from mailplaned.book.edits import EditRefused, edited
+from mailplaned.book.load import DAEMON_FILE, WORKSPACES, Files, Loaded, judge_here, load_here
+from mailplaned.book.saving import NotSaved, Saver, Unfinished
+from mailplaned.book.watch import changes
+from mailplaned.domain.differences import Difference, differences
+from mailplaned.domain.policy import Policy
+from mailplaned.doors.http.times import show_time
+from mailplaned.ports import Clock, Store, StoreFault
+from mailplaned.runtime.place import EX_CONFIG, Refused
+from mailplaned.services.book import Adoption, BookPlan, BookRefused, note_book, put_in_force
+
+_log = structlog.get_logger("daemon")
+
+
+class Books:
+    """The book in force, and every way to another one."""
+
+    def __init__(self, folder: Path, pending: Path) -> None:
+        self.lock = asyncio.Lock()
+        self._folder = folder
+        self._saver = Saver(folder, pending)
+        self._unfinished: Unfinished | None = None
+        self._loaded = Loaded(policy=Policy(), problems=())
+        self._view: BookView | None = None
+        self._applied_us = 0
+
+    @property
+    def policy(self) -> Policy:
+        """What is in force."""
+        assert self._loaded.policy is not None
+        return self._loaded.policy
+
+    async def first(self) -> Policy:
+        """The book that the daemon starts with. Raises Refused."""
+        try:
+            self._unfinished = await asyncio.to_thread(self._saver.finish)
+        except (OSError, msgspec.MsgspecError) as fault:
+            raise Refused(f"an edit of the book can't be finished: {fault}", EX_CONFIG) from fault
+        loaded = await asyncio.to_thread(load_here, self._folder)
+        if loaded.policy is None:
+            words = "the book has problems:\n  " + "\n  ".join(loaded.problems)
+            raise Refused(words, EX_CONFIG)
+        self._loaded = loaded
+        return loaded.policy
+
+    async def begin(
+        self, store: Store, clock: Clock, told: Callable[[Policy, BookView], None]
+    ) -> None:
+        """Write down what has changed since the daemon last ran; `told` hears of what comes."""
+        self._store, self._clock, self._told = store, clock, told
+        self._applied_us = clock.wall_us()
+        last = await store.read(lambda reader: reader.book_content())
+        old = None if last is None else last[0]
+        if old != self.policy.hash:
+            before = {} if last is None else _unpacked(last[1])
+            adoption = await asyncio.to_thread(self._adoption, self._loaded, before, None)
+            if last is None:  # the first book is told as a whole
+                adoption = replace(adoption, differences=())
+            await store.write(partial(note_book, adoption=adoption, old=old))
+        self._done()
+        self._tell()
+
+    async def watch(self, stopping: asyncio.Event) -> None:
+        """Take whatever is saved into the folder."""
+        was_there = self._folder.is_dir()
+        async for _ in changes(self._folder, stopping):
+            async with self.lock:
+                loaded = await asyncio.to_thread(load_here, self._folder)
+                if self._folder.is_dir():
+                    was_there = True
+                elif was_there:  # a disk that is not mounted, say, and not an order to forget all
+                    problem = f"{self._folder}: file: the folder is gone; put it back"
+                    loaded = Loaded(policy=None, problems=(problem,))
+                await self._take(loaded, None)
+
+    async def plan(self, texts: Mapping[str, str] | None) -> BookPlan:
+        """What files would change if they were the book; those on disk if none are given."""
+        return await asyncio.to_thread(self._plan, texts)
+
+    async def plan_edits(self, edits: BookEdits) -> BookPlan:
+        """What edits would change. Raises BookRefused."""
+        loaded = await asyncio.to_thread(load_here, self._folder)
+        await self._take(loaded, None)  # what a person has saved just now is theirs
+        if loaded.policy is None:
+            words = f"the book on disk has problems; mend them first: {loaded.problems[0]}"
+            raise BookRefused(words)
+        return await asyncio.to_thread(self._plan_edits, loaded, edits)
+
+    async def put(self, plan: BookPlan, actor: str) -> list[str]:
+        """Write the files and have them in force; why they are not, if so. Raises BookRefused."""
+        if plan.files != plan.base:
+            try:
+                await asyncio.to_thread(self._saver.save, plan.base, plan.files, actor)
+            except NotSaved as fault:
+                raise BookRefused(str(fault)) from fault
+        loaded = await asyncio.to_thread(load_here, self._folder)
+        return await self._take(loaded, actor)
+
+    # --- in threads -------------------------------------------------------------------------------
+
+    def _plan(self, texts: Mapping[str, str] | None) -> BookPlan:
+        disk = load_here(self._folder)
+        loaded = disk if texts is None else judge_here(_given(texts))
+        return self._planned(loaded, disk.files.contents)
+
+    def _plan_edits(self, disk: Loaded, edits: BookEdits) -> BookPlan:
+        contents = dict(disk.files.contents)
+        name = self._file_of(disk, edits)
+        removed = [edit for edit in edits.edits if (edit.table, edit.op) == ("workspace", "remove")]
+        if removed and len(edits.edits) > 1:
+            raise BookRefused("a workspace is removed by an edit of its own")
+        if removed:
+            del contents[name]
+        else:
+            try:
+                text = edited(name, contents.get(name, b"").decode(), edits.edits)
+            except EditRefused as fault:
+                raise BookRefused(str(fault)) from fault
+            contents[name] = text.encode()
+        loaded = judge_here(Files(contents=contents, owners=disk.files.owners))
+        return self._planned(loaded, disk.files.contents)
+
+    def _file_of(self, disk: Loaded, edits: BookEdits) -> str:
+        if edits.workspace is None:
+            return DAEMON_FILE
+        new = any((edit.table, edit.op) == ("workspace", "add") for edit in edits.edits)
+        name = f"{WORKSPACES}/{edits.workspace}.toml"
+        if edits.workspace in disk.homes:
+            return disk.homes[edits.workspace]
+        if not new:
+            raise BookRefused(f"there is no workspace {edits.workspace!r}")
+        if name in disk.files.contents:
+            raise BookRefused(f"{name}: is another workspace's file; rename it")
+        return name
+
+    def _planned(self, loaded: Loaded, base: Mapping[str, bytes]) -> BookPlan:
+        policy = loaded.policy
+        contents = loaded.files.contents
+        old = self._loaded.files.contents
+        return BookPlan(
+            policy=policy,
+            problems=loaded.problems,
+            notices=policy.notices if policy else (),
+            differences=_differences(old, contents) if policy else (),
+            files=contents,
+            base=base,
+        )
+
+    def _adoption(self, loaded: Loaded, before: Mapping[str, bytes], actor: str | None) -> Adoption:
+        assert loaded.policy is not None
+        contents = loaded.files.contents
+        found = _differences(before, contents)
+        left = self._unfinished
+        if actor is None and left and {change.file for change in found} <= left.files.keys():
+            actor = left.actor
+        names = {member.uid: member.name for member in loaded.policy.members}
+        return Adoption(
+            policy=loaded.policy,
+            differences=found,
+            actor=actor,
+            owners={
+                file: names.get(uid) or _user(uid) for file, uid in loaded.files.owners.items()
+            },
+            content=zlib.compress(msgspec.msgpack.encode(contents)),
+        )
+
+    # --- on the loop ------------------------------------------------------------------------------
+
+    async def _take(self, loaded: Loaded, actor: str | None) -> list[str]:
+        """Put a book in force, or keep the old one; why that is, if so."""
+        problems = list(loaded.problems)
+        if loaded.policy is not None and loaded.policy.hash != self.policy.hash:
+            before = self._loaded.files.contents
+            adoption = await asyncio.to_thread(self._adoption, loaded, before, actor)
+            try:
+                await self._store.write(partial(put_in_force, adoption=adoption))
+            except StoreFault as fault:
+                problems = [f"the change could not be written down; save the file again: {fault}"]
+            else:
+                self._loaded = loaded
+                self._applied_us = self._clock.wall_us()
+                _log.info("book applied", action="book", hash=loaded.policy.hash)
+        if problems:
+            _log.error("book refused", action="book", problems=problems)
+        else:
+            self._done()
+        self._tell(problems)
+        return problems
+
+    def _tell(self, problems: Sequence[str] = ()) -> None:
+        view = BookView(
+            hash=self.policy.hash,
+            applied_at=show_time(self._applied_us),
+            notices=list(self.policy.notices),
+            problems=list(problems),
+        )
+        if view != self._view:
+            self._view = view
+            self._told(self.policy, view)
+
+    def _done(self) -> None:
+        self._unfinished = None
+        self._saver.done()
+
+
+def _differences(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[Difference]:
+    """What differs between the files of two valid books."""
+    return [
+        found
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+        for found in differences(name, _tree(old.get(name)), _tree(new.get(name)))
+    ]
+
+
+def _tree(content: bytes | None) -> dict[str, Any]:
+    return {} if content is None else tomllib.loads(content.decode())
+
+
+def _given(texts: Mapping[str, str]) -> Files:
+    """Files that came from elsewhere, if their names are those of a book's files."""
+    files = Files()
+    for name, text in texts.items():
+        folder, _, base = name.rpartition("/")
+        in_book = folder == WORKSPACES and base.endswith(".toml") and not base.startswith(".")
+        if name == DAEMON_FILE or (in_book and name.isprintable()):
+            files.contents[name] = text.encode()
+        else:
+            files.problems.append(f"{name!a}: file: not the name of a file of the book; rename it")
+    return files
+
+
+def _unpacked(content: bytes) -> dict[str, bytes]:
+    return msgspec.msgpack.decode(zlib.decompress(content), type=dict[str, bytes])
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid:{uid}"

@@ -1,0 +1,223 @@
+"""The routes of the book: what files would change, edits of them, what was in force, and people."""
+
+from __future__ import annotations
+
+import asyncio
+import pwd
+import re
+from collections.abc import Iterable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mailplane_wire import book as wire
+from mailplane_wire.resources import Page
+from mailplaned.domain.differences import Difference
+from mailplaned.domain.outcomes import Outcome
+from mailplaned.domain.policy import Account, Member, Policy
+from mailplaned.domain.roles import Action, Caller, Role, rank
+from mailplaned.doors.http.change import body_of, permit
+from mailplaned.doors.http.context import Context
+from mailplaned.doors.http.guard import caller_of, person
+from mailplaned.doors.http.replies import invalid, refuse, reply
+from mailplaned.doors.http.resources import span_of
+from mailplaned.doors.http.times import show_time
+from mailplaned.services.book import BookPlan, BookRefused
+
+_FILE = re.compile(r"workspaces/[^:]*?\.toml|mailplane\.toml")
+
+_TOLD = 1_000
+"""Differences of one answer; the audit log has all of them."""
+
+
+async def diff(request: Request, context: Context) -> Response:
+    """What files, or those on disk, would change if they were the book."""
+    permit(caller_of(request), Action.READ, None)
+    body = await body_of(request, wire.BookFiles, wire.BookFiles())
+    async with context.books.lock:
+        plan = await context.books.plan(body.files)
+    return reply(_view(plan, plan.problems, plan.notices, applied=False))
+
+
+async def apply(request: Request, context: Context) -> Response:
+    """Have files, or those on disk, be the book: all of it, or nothing where there are problems."""
+    caller = caller_of(request)
+    permit(caller, Action.BOOK, None)
+    body = await body_of(request, wire.BookFiles, wire.BookFiles())
+    async with context.books.lock:
+        return await _put(await context.books.plan(body.files), caller, context)
+
+
+async def edit(request: Request, context: Context) -> Response:
+    """Edit one file, and have it in force; nothing is written where the book has problems then."""
+    caller = caller_of(request)
+    body = await body_of(request, wire.BookEdits)
+    if body.workspace is None:
+        permit(caller, Action.PEOPLE, None)
+    else:
+        known = body.workspace in context.policy.workspaces
+        if known and not caller.sees(body.workspace):
+            raise invalid(("workspace", f"there is no workspace {body.workspace!r}"))
+        permit(caller, Action.BOOK, body.workspace if known else None)
+    if not body.edits:
+        raise invalid(("edits", "has to hold at least one"))
+    async with context.books.lock:
+        try:
+            plan = await context.books.plan_edits(body)
+        except BookRefused as fault:
+            words = str(fault)
+            raise refuse("conflict", _discreet(words, caller, words.partition(":")[0])) from fault
+        if body.probe and plan.policy is not None:
+            await _probe(plan.policy, context)
+        return await _put(plan, caller, context)
+
+
+async def history(request: Request, context: Context) -> Response:
+    """The books that were in force, the newest first; `after` is where the last page ended."""
+    permit(caller_of(request), Action.READ, None)
+    before, limit = span_of(request)
+    found = await context.store.read(lambda reader: reader.books(before or None, limit))
+    items = [
+        wire.BookVersion(
+            hash=version.hash,
+            applied_at=show_time(version.applied_us),
+            actor=version.actor,
+            changes=version.changes,
+        )
+        for _, version in found
+    ]
+    return reply(Page(items=items, next=str(found[-1][0]) if len(found) == limit else None))
+
+
+async def list_people(request: Request, context: Context) -> Response:
+    """The people of the book whom this host knows, and what they are where."""
+    seen = caller_of(request).seen
+    members = context.policy.members
+    users = await asyncio.to_thread(lambda: [_user(member.uid) for member in members])
+    items = [
+        wire.MemberView(
+            name=member.name,
+            unix_user=user,
+            uid=member.uid,
+            role=member.role,
+            workspaces=[name for name in member.workspaces if seen is None or name in seen],
+        )
+        for member, user in zip(members, users, strict=True)
+        if seen is None or not member.workspaces or seen & {*member.workspaces}
+    ]
+    return reply(Page(items=items, next=None))
+
+
+async def _put(plan: BookPlan, caller: Caller, context: Context) -> Response:
+    """Have a plan in force, if the caller may do all that it changes. Raises Refusal."""
+    problems = list(plan.problems)
+    if plan.policy is not None:
+        for found in plan.differences:
+            _permit(found, caller, context.policy)
+        _keep_roles(caller, context.policy, plan.policy)
+        try:
+            problems = await context.books.put(plan, caller.name)
+        except BookRefused as fault:
+            raise refuse("conflict", str(fault)) from fault
+    edited = [name for name, text in plan.files.items() if plan.base.get(name) != text]
+    told = [_discreet(problem, caller, *edited) for problem in problems]
+    notices = [words for words in plan.notices if _discreet(words, caller, *edited) == words]
+    return reply(_view(plan, told, notices, applied=not problems))
+
+
+def _user(uid: int) -> str | None:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
+
+
+def _permit(found: Difference, caller: Caller, policy: Policy) -> None:
+    if found.workspace is None:
+        permit(caller, Action.PEOPLE, None)
+    else:
+        permit(
+            caller, Action.BOOK, found.workspace if found.workspace in policy.workspaces else None
+        )
+
+
+def _keep_roles(caller: Caller, old: Policy, new: Policy) -> None:
+    """Nobody raises their own role, and an owner remains. Raises Refusal."""
+    if _owners(old) and not _owners(new):
+        raise refuse("conflict", "the last owner can't be removed; make another one first")
+    mine = [member for member in new.members if member.name == caller.name]
+    if not mine or not old.members:
+        return
+    then = person(mine)
+    for workspace in (None, *new.workspaces):
+        before, after = caller.role_in(workspace), then.role_in(workspace)
+        if after is not None and (before is None or rank(after) > rank(before)):
+            where = f"in {workspace}" if workspace else "for the whole daemon"
+            words = f"{caller.name} may not raise their own role to {after} {where}"
+            raise refuse("not-permitted", words)
+
+
+def _owners(policy: Policy) -> list[Member]:
+    return [
+        member
+        for member in policy.members
+        if member.role == Role.OWNER and not member.workspaces and not member.implied
+    ]
+
+
+async def _probe(new: Policy, context: Context) -> None:
+    """Log in to each account that is new or another one, or at which a mailbox is new."""
+    accounts = list(_unproven(context.policy, new))
+    reports = await asyncio.gather(*(context.probe(account) for account in accounts))
+    for account, report in zip(accounts, reports, strict=True):
+        if report.outcome is not Outcome.ACCEPTED:
+            said = f"{report.peer or account.host}, {report.stage}: {report.reply.text}"
+            raise refuse(
+                "conflict",
+                f"account {account.name}: {said}; nothing was changed (probe: false skips)",
+            )
+
+
+def _unproven(old: Policy, new: Policy) -> Iterable[Account]:
+    for workspace in new.workspaces.values():
+        before = old.workspaces.get(workspace.name)
+        known: Mapping[str, Account] = before.accounts if before else {}
+        boxes = before.mailboxes if before else {}
+        joined = {
+            box.account
+            for box in workspace.mailboxes.values()
+            if box.address not in boxes or boxes[box.address].account != box.account
+        }
+        for account in workspace.accounts.values():
+            if account.supported and (account.name in joined or known.get(account.name) != account):
+                yield account
+
+
+def _discreet(words: str, caller: Caller, *files: str) -> str:
+    """The words, unless they speak of other files and the caller does not see all workspaces."""
+    spoken_of = {*_FILE.findall(words)}
+    if caller.seen is None or spoken_of <= {*files}:
+        return words
+    return "the book can't be so: a name is taken elsewhere, or another file has problems"
+
+
+def _view(
+    plan: BookPlan, problems: Iterable[str], notices: Iterable[str], *, applied: bool
+) -> wire.BookChange:
+    return wire.BookChange(
+        hash=plan.policy.hash if plan.policy else None,
+        applied=applied,
+        differences=[
+            wire.DifferenceView(
+                file=found.file,
+                workspace=found.workspace,
+                key=found.key,
+                old=found.old,
+                new=found.new,
+                text=found.text,
+            )
+            for found in plan.differences[:_TOLD]
+        ],
+        problems=list(problems),
+        notices=list(notices),
+    )
