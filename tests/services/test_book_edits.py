@@ -300,6 +300,9 @@ def test_a_person_is_known_by_name_and_workspaces() -> None:
     assert refusal(text, edit("remove", "member", "ana", workspaces=["acme"])) == (
         'acme.toml: member "ana": has no entry for just these workspaces; its entries are for: all'
     )
+    assert one(DAEMON, "set", "member", "eve", role="viewer", uid=7, unix_user=None) == (
+        DAEMON + '\n[[member]]\nname = "eve"\nrole = "viewer"\nuid = 7\n'
+    )
     again = edit("add", "member", "bob", workspaces=["acme"], role="viewer")
     assert "is there already" in refusal(DAEMON, again)
 

@@ -36,7 +36,8 @@ def edited(name: str, text: str, edits: Sequence[BookEdit]) -> str:
 
     A person may stand several times in `member`, each time for other workspaces. `workspaces` of
     the values says which entry is meant (null or empty: the one for the whole daemon), and may be
-    left out where the name stands once. So an edit never changes for whom an entry is.
+    left out where the name stands once; so no edit changes what an entry is for. Where there is
+    none, `set` makes it.
 
     Raises EditRefused. Whether the result is a book is not judged here.
     """
@@ -69,29 +70,37 @@ class _File:
         values = {key: self._plain(edit, key, value) for key, value in edit.values.items()}
         if edit.op == "add":
             self._add(edit, values)
-        elif edit.op == "set":
-            self._set(edit, self._find(edit, values), values)
+            return
+        found = self._meant(edit, values)
+        if edit.op == "remove":
+            self._remove(self._the(edit, found))
+        elif edit.table == "member" and not found:
+            self._add(edit, values)
         else:
-            self._remove(self._find(edit, values))
+            self._set(edit, self._the(edit, found), values)
 
-    def _find(self, edit: BookEdit, values: dict[str, Any]) -> Item:
-        """The item that an edit means."""
+    def _meant(self, edit: BookEdit, values: dict[str, Any]) -> list[Item]:
+        """The items that an edit may mean: one, unless a person stands several times."""
         name = folded(edit.table, edit.name)
-        named = [item for item in self._items if (item.table, item.name) == (edit.table, name)]
-        if not named:
-            known = [known for known, _ in self._named(edit.table) if known]
-            if name in known:
-                raise self._refused(edit, _ANOTHER_WAY, _BY_HAND)
-            raise self._refused(edit, "is not in this file", nearest(name, known))
-        found = named
+        found = [item for item in self._items if (item.table, item.name) == (edit.table, name)]
         if edit.table == "member" and "workspaces" in values:
-            found = [item for item in named if _for(item.value) == _for(values)]
-        if len(found) != 1:
+            return [item for item in found if _for(item.value) == _for(values)]
+        return found
+
+    def _the(self, edit: BookEdit, found: list[Item]) -> Item:
+        """The one item found. Raises EditRefused where there is none or more."""
+        if len(found) == 1:
+            return found[0]
+        named = self._meant(edit, {})
+        if edit.table == "member" and named:
             wrong = "stands several times" if found else "has no entry for just these workspaces"
             entries = "; ".join(", ".join(sorted(_for(item.value))) or "all" for item in named)
-            advice = f"its entries are for: {entries}" if edit.table == "member" else _BY_HAND
-            raise self._refused(edit, wrong, advice)
-        return found[0]
+            raise self._refused(edit, wrong, f"its entries are for: {entries}")
+        name = folded(edit.table, edit.name)
+        known = [known for known, _ in self._named(edit.table) if known]
+        if name in known:
+            raise self._refused(edit, _ANOTHER_WAY, _BY_HAND)
+        raise self._refused(edit, "is not in this file", nearest(name, known))
 
     def _named(self, table: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every item of a table with its name, however it is written."""
@@ -107,10 +116,7 @@ class _File:
     def _add(self, edit: BookEdit, values: dict[str, Any]) -> None:
         table, name = edit.table, folded(edit.table, edit.name)
         items = [item for item in self._items if item.table == table]
-        known = [item.value for item in items if item.name == name]
-        if table == "member":
-            known = [value for value in known if _for(value) == _for(values)]
-        if known or (table == "workspace" and self.tree):
+        if self._meant(edit, {"workspaces": None} | values) or (table == "workspace" and self.tree):
             raise self._refused(edit, "is there already", "set its values, or use another name")
         value = {key: value for key, value in values.items() if value is not None}
         if table != "workload":

@@ -14,20 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from mailplaned.book.places import TEXT
 from mailplaned.book.words import canonical
 
 _COLUMNS: Final = 100
 """A list that would go beyond is written with one part a line."""
 
-_TOKEN: Final = re.compile(
-    r'"""(?:[^"\\]++|\\.|"(?!""))*+"{3,5}'
-    r"|'''(?:[^']++|'(?!''))*+'{3,5}"
-    r'|"(?:[^"\\\n]++|\\.)*+"'
-    r"|'[^'\n]*+'"
-    r"|\#[^\n]*+"
-    r"|[\[\]{}\n]",
-    re.DOTALL,
-)
+_TOKEN: Final = re.compile(rf"{TEXT}|#[^\n]*+|[\[\]{{}}\n]")
 _DEEPER: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")

@@ -17,19 +17,21 @@ Key = tuple[str | int, ...]
 Spot = tuple[int, int]
 """Where a key begins, and where its value does; the same where there is no such key or value."""
 
-_TEXT: Final = (
+TEXT: Final = (
     r'"""(?:[^"\\]++|\\[\s\S]|"{1,2}(?!"))*+"{3,5}'
     r"|'''(?:[^']++|'{1,2}(?!'))*+'{3,5}"
     r'|"(?:[^"\\\n]++|\\.)*+"'
     r"|'[^'\n]*+'"
 )
+"""A text in quotes, as TOML has it."""
+
 _BLANKS: Final = re.compile(r"[ \t]*+")
 _BETWEEN: Final = re.compile(r"(?:[\s,]++|#[^\n]*+)*+")
-_NAME: Final = re.compile(rf"{_TEXT}|[\w-]++")
-_SINGLE: Final = re.compile(rf"{_TEXT}|[\s\S][^,\]}}#\n]*+")
+_NAME: Final = re.compile(rf"{TEXT}|[\w-]++")
+_SINGLE: Final = re.compile(rf"{TEXT}|[\s\S][^,\]}}#\n]*+")
 """A value without parts."""
 
-_MARK: Final = re.compile(rf"{_TEXT}|#[^\n]*+|[\[\]{{}}]")
+_MARK: Final = re.compile(rf"{TEXT}|#[^\n]*+|[\[\]{{}}]")
 
 
 def spots(text: str, wanted: Iterable[Key]) -> dict[Key, Spot]:
