@@ -75,6 +75,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action(
         id="undo", keys=("u",), label="undo", role="operator", danger=Danger.SAFE,
         help="Lift the pauses you made just now (30 s)", footer=12, where=_FLEET,
+        cli="mailplane pause lift ID --reason REASON",
     ),
     Action(
         id="open", keys=("enter",), label="open", help="Open what is under the cursor",

@@ -240,14 +240,13 @@ async def list_names(request: Request, context: Context) -> Response:
         raise invalid(("of", f"has to be one of {', '.join(NAMED)}"))
 
     def ask(tx: Transaction) -> list[str]:
-        found = {
+        return [
             name
             for workspace in tx.memory.policy.workspaces.values()
             if only in {None, workspace.name} and caller.may(Action.READ, workspace.name)
             for name in ([workspace.name] if kind == "workspaces" else getattr(workspace, kind))
             if name.startswith(prefix)
-        }
-        return sorted(found)
+        ]
 
     return reply(wire.Page(items=await context.store.look(ask), next=None))
 
@@ -258,6 +257,8 @@ async def _list(
     """One page of what `ask` finds in each workspace that the caller sees."""
     caller = caller_of(request)
     only = workspace_of(request, caller)
+    if only is not None and only not in context.policy.workspaces:
+        raise invalid(("workspace", f"there is no workspace {only!r}"))
 
     def read(tx: Transaction) -> list[Any]:
         return [

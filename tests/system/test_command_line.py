@@ -1,0 +1,325 @@
+"""Every verb at a running daemon: JSON for who may, exit code 4 for who may not.
+
+The walk goes through click's own tree; `tests/fakes/command_tree.py` says how to call each verb.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+import mailplane_wire.client
+from mailplane_wire.unix_http import Exchange
+from mailplaned.doors.http.routes import ROUTES
+from tests.fakes.command_tree import USES, Ended, mailplane, mailplane_apart, verbs
+from tests.fakes.process_daemon import SHIM, Daemon, short_folder, to, workspace
+from tests.fakes.process_wait import until
+from tests.fakes.sink_process import sink
+
+ANA, BEN = "ana@acme.example", "ben@acme.example"
+VIEWER = 61004
+WHY = {"reason": "because"}
+
+LOOKING = {"POST /v1/preflight", "POST /v1/suppressions/check", "POST /v1/audit/checkpoints"}
+"""What asks by POST and changes nothing that a person is answerable for."""
+
+WITHOUT_A_VERB = {
+    "GET /metrics": "is for Prometheus",
+    "GET /v1/names": "is for the completion of names",
+    "GET /v1/accounts": "is what the book says; doctor tries each",
+    "POST /v1/everything/pause": "is POST /v1/pauses, which pause add sends",
+    "POST /v1/everything/resume": "is DELETE /v1/pauses/{id} of each, which pause lift sends",
+    "POST /v1/book/diff": "its verb is being made",
+    "POST /v1/book/edits": "its verb is being made",
+    "POST /v1/book/apply": "its verb is being made",
+    "GET /v1/book/history": "its verb is being made",
+    "GET /v1/people": "its verb is being made",
+}
+
+pytestmark = [
+    pytest.mark.xdist_group("command line"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can call as somebody else"),
+]
+
+
+class Heard(Exchange):
+    """An exchange whose request is noted, and which comes to the daemon from another person."""
+
+    uid = 0
+    requests: ClassVar[list[str]] = []
+
+    def __init__(self, path: Path, timeout_s: float, method: str, target: str, *rest: Any) -> None:
+        self.requests.append(f"{method} {target.partition('?')[0]}")
+        os.seteuid(self.uid)
+        try:
+            super().__init__(path, timeout_s, method, target, *rest)
+        finally:
+            os.seteuid(0)
+
+
+class House(dict[str, str]):
+    """A daemon and its folder; each place of a table's arguments is made when it is asked for."""
+
+    def __init__(self, daemon: Daemon, folder: Path) -> None:
+        self.daemon = daemon
+        self.count = 0
+        super().__init__(mailbox=ANA, config=str(daemon.config), other=str(folder / "other"))
+        self._top = folder
+
+    def __missing__(self, place: str) -> str:
+        self.count += 1
+        made: str = getattr(self, f"_{place}")()
+        return made
+
+    @property
+    def at(self) -> list[str]:
+        """The flag that leads to the daemon."""
+        return ["--socket", str(self.daemon.socket)]
+
+    @contextmanager
+    def someone_else(self, uid: int, mode: int = 0o666) -> Iterator[None]:
+        """Come to the daemon as another person, by a socket of that mode."""
+        self.daemon.socket.chmod(mode)
+        Heard.uid = uid
+        try:
+            yield
+        finally:
+            Heard.uid = 0
+            self.daemon.socket.chmod(0o600)
+
+    def call(self, name: str) -> Ended:
+        """Call a verb as the table says."""
+        places = {"config": self.daemon.config, "state": self.daemon.state,
+                  "socket": self.daemon.socket}  # fmt: skip
+        flags = [word for at, path in places.items() for word in (f"--{at}", str(path))]
+        words = [*name.split(), *USES[name].arguments(self)]
+        words = [*flags, "--json", "--yes", *words]
+        if USES[name].apart:
+            return mailplane_apart(*words)
+        return mailplane(*words, typed=USES[name].typed)
+
+    def _post(self, path: str, body: dict[str, Any], wanted: str = "id") -> str:
+        reply = self.daemon.door.post(path, body)
+        assert reply.status in {200, 201, 202}, reply
+        return str(reply.json[wanted])
+
+    def _folder(self) -> str:
+        path = self._top / f"made-{self.count}"
+        path.mkdir()
+        return str(path)
+
+    def _waiting(self) -> str:
+        return self._post("/v1/messages", to("kim@there.example", BEN))
+
+    def _unknown(self) -> str:
+        id_ = self._post("/v1/messages", to(f"after-dot+{self.count}@there.example", ANA))
+        door = self.daemon.door
+        until(lambda: door.message(id_)["state"] == "unknown", "an unknown message", 15)
+        return id_
+
+    def _paused(self, path: str, name: str) -> str:
+        self._post(f"/v1/{path}/{name}/pause", WHY)
+        return name
+
+    def _paused_mailbox(self) -> str:
+        return self._paused("mailboxes", "ida@beta.example")
+
+    def _paused_domain(self) -> str:
+        return self._paused("domains", "beta.example")
+
+    def _paused_workspace(self) -> str:
+        return self._paused("workspaces", "beta")
+
+    def _pause(self) -> str:
+        return self._post("/v1/pauses", {"scope": {"workspace": "beta"}, **WHY})
+
+    def _suppression(self) -> str:
+        return self._post("/v1/suppressions", {"address": f"x{self.count}@there.example"})
+
+    def _token(self) -> str:
+        return self._post("/v1/tokens", {"name": "crm", "workspace": "acme"})
+
+    def _new_name(self) -> str:
+        return f"secret-{self.count}"
+
+    def _secret(self) -> str:
+        return self._post("/v1/secrets", {"name": self._new_name(), "value": "x"}, "name")
+
+    def _backup(self) -> str:
+        return self._post("/v1/backups", {}, "path")
+
+
+@dataclass
+class Walk:
+    """How each verb ended, and what it asked the daemon."""
+
+    ended: dict[str, Ended] = field(default_factory=dict)
+    asked: dict[str, list[str]] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with (
+        short_folder() as folder,
+        sink(folder / "sink") as provider,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(mailplane_wire.client, "Exchange", Heard)
+        made = Daemon(folder)
+        members = "".join(
+            f'[[member]]\nname = "{role}"\nuid = {uid}\nrole = "{role}"\n'
+            for role, uid in (("owner", 0), ("viewer", VIEWER))
+        )
+        made.write("mailplane.toml", SHIM + members)
+        made.write("workspaces/acme.toml", workspace(provider.port, ANA, BEN))
+        way = '[[path]]\nname = "beta-way"\ntiers = [["ida@beta.example"]]\n'
+        beta = workspace(provider.port, "ida@beta.example", name="beta", tail=way)
+        made.write("workspaces/beta.toml", beta)
+        made.start()
+        second = Daemon(folder / "other")
+        assert second.config.exists()
+        try:
+            for above in (folder, made.socket.parent):
+                above.chmod(0o711)
+            made.door.post(f"/v1/mailboxes/{BEN}/pause", WHY)
+            yield House(made, folder)
+        finally:
+            mailplane("down", "--socket", str(folder / "other" / "sock"))
+            made.kill()
+
+
+@pytest.fixture(scope="module")
+def walk(house: House) -> Walk:
+    """The owner's call of every verb, once, in the order of the tree."""
+    done = Walk()
+    for name in verbs():
+        if not USES[name].elsewhere:
+            Heard.requests.clear()
+            done.ended[name] = house.call(name)
+            done.asked[name] = list(Heard.requests)
+    return done
+
+
+def changing(walk: Walk) -> list[str]:
+    """The verbs that changed something at the daemon."""
+    return [
+        name
+        for name, asked in walk.asked.items()
+        if any(not line.startswith("GET ") and line not in LOOKING for line in asked)
+    ]
+
+
+def test_each_verb_answers_in_json(walk: Walk) -> None:
+    wrong = {}
+    for name, ended in walk.ended.items():
+        told = ended.out if USES[name].code == 0 else ended.err.removeprefix("mailplane: ")
+        try:
+            answers = [json.loads(line) for line in told.splitlines()]
+        except ValueError:
+            answers = []
+        if ended.code != USES[name].code or not answers or not told.isascii():
+            wrong[name] = ended
+    assert wrong == {}
+    assert len(walk.ended) > 50
+
+
+def test_each_changing_verb_ends_with_4_for_a_viewer_and_changes_nothing(
+    house: House, walk: Walk
+) -> None:
+    before = house.daemon.door.get("/v1/audit?last=1")["items"][0]["seq"]
+    names = changing(walk)
+    assert len(names) > 20
+    wrong = {}
+    for name in names:
+        words = [*name.split(), *USES[name].arguments(house)]  # made by the owner, where it needs
+        with house.someone_else(VIEWER):
+            ended = mailplane(*words, *house.at, "--yes", typed=USES[name].typed)
+        said = "mailplane: viewer (viewer) may not"
+        if (ended.code, ended.out, ended.err.count("\n")) != (4, "", 1) or said not in ended.err:
+            wrong[name] = ended
+    assert wrong == {}
+    after = house.daemon.door.all(f"/v1/audit?after={before}")
+    assert {row["action"] for row in after if row["actor"] == "viewer"} == {"denied"}
+
+
+def test_every_route_has_a_verb(walk: Walk) -> None:
+    asked = {line for lines in walk.asked.values() for line in lines}
+    missing = []
+    for route in ROUTES:
+        known = f"{route.method} {route.path}"
+        pattern = re.compile(re.sub(r"{\w+}", "[^/]+", known))
+        if not any(pattern.fullmatch(line) for line in asked) and known not in WITHOUT_A_VERB:
+            missing.append(known)
+    assert missing == []
+
+
+def test_who_may_not_open_the_socket_or_is_not_in_the_book_ends_with_4(house: House) -> None:
+    with house.someone_else(VIEWER + 1):
+        nobody = mailplane("status", *house.at)
+    assert (nobody.code, nobody.err.count("\n")) == (4, 1)
+    assert f"no member with uid {VIEWER + 1}" in nobody.err
+    with house.someone_else(VIEWER, mode=0o600):
+        shut_out = mailplane("status", *house.at)
+    assert (shut_out.code, shut_out.err.count("\n")) == (4, 1)
+    assert "you may not open this socket" in shut_out.err
+
+
+def test_who_may_not_stop_the_daemon_ends_with_4_and_it_runs_on(house: House) -> None:
+    script = (
+        "import os, sys; from mailplane_tui.cli.main import main; "
+        "socket = ['--socket', sys.argv[1]]; "
+        "main(['down', '--socket', '/none']); main(['status', *socket]); "  # loads what is needed
+        f"os.setuid({VIEWER}); sys.exit(main(['down', *socket]))"
+    )
+    command = [sys.executable, "-c", script, str(house.daemon.socket)]
+    with house.someone_else(VIEWER):
+        done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1] == (
+        f"mailplane: pid {house.daemon.pid} is not yours to stop"
+    )
+    assert house.daemon.door.get("/v1/health")["pid"] == house.daemon.pid
+
+
+def test_a_path_of_several_workspaces_is_paused_in_the_one_that_is_meant_or_not_at_all(
+    house: House,
+) -> None:
+    way = '[[path]]\nname = "beta-way"\ntiers = [["ana@acme.example"]]\n'
+    acme = house.daemon.config / "workspaces" / "acme.toml"
+    house.daemon.write("workspaces/acme.toml", acme.read_text() + way)
+    door = house.daemon.door
+    until(lambda: len(door.get("/v1/paths")["items"]) == 2, "the book with both paths", 10)
+    words = ["pause", "add", "path", "beta-way", "--reason", "r", "--json", *house.at]
+    unclear = mailplane(*words)
+    assert unclear.code == 1
+    assert "say acme/beta-way or beta/beta-way" in unclear.err
+    meant = mailplane(*words, "--workspace", "beta")
+    assert json.loads(meant.out)["scope"] == "path:beta/beta-way"
+
+
+def test_the_workspace_that_is_given_narrows_every_list(house: House, walk: Walk) -> None:
+    door = house.daemon.door
+    for name in ("acme", "beta"):
+        door.post("/v1/tokens", {"name": f"of-{name}", "workspace": name})
+        door.post("/v1/secrets", {"name": f"of-{name}", "workspace": name, "value": "x"})
+    lists = [name for name in verbs() if name.endswith(" list")]
+    assert len(lists) > 6
+    for name in lists:
+        for asked, other in (("acme", "beta"), ("beta", "acme")):
+            ended = mailplane(*name.split(), *house.at, "--json", "--workspace", asked)
+            rows = json.loads(ended.out)["items"]
+            assert other not in {row.get("workspace", row.get("name")) for row in rows}, name
+    for name in ("mailbox list", "domain list", "path list", "workspace list", "status"):
+        unknown = mailplane(*name.split(), *house.at, "--workspace", "nonsense")
+        assert unknown.code == 1, name
+        assert "there is no workspace 'nonsense'" in unknown.err
