@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test bench lint format screenshots lock clean
+.PHONY: help demo test bench lint format screenshots reference lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ format: $(VENV)/.dev ## format and mend what can be mended by machine
 
 screenshots: $(VENV)/.dev ## screenshots/ anew, from the running demo
 	$(BIN)/python tools/screenshots.py
+
+reference: $(VENV)/.dev ## the keys in docs/book.md anew, from the types of the book
+	$(BIN)/python tools/reference.py
 
 lock: ## both lock files anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-header --group build pyproject.toml -o requirements.lock

@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-import re
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from mailplane_wire import problems, submissions
-from mailplaned.book import schema
+from mailplaned.book.load import load_here
+from mailplaned.book.meanings import about, meanings, tables
+from mailplaned.book.schema import Table
 from mailplaned.doors.http.routes import ROUTES, Route
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, blocks
+from tools import reference
 
-OPERATOR = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+TABLES = [table for file in reference.FILES.values() for table in tables(file)]
 
-NOT_ACTED_ON = {"region", "feed", "consent", "content"}
-"""Keys that `mailplane book status` names, and the guide therefore does not."""
 
-TABLES = (
-    schema.OperatorTable, schema.ShimTable, schema.LimitsTable, schema.MemberTable,
-    schema.CapTable, schema.WorkspaceTable, schema.AccountTable, schema.DkimTable,
-    schema.DomainTable, schema.RampTable, schema.PaceTable, schema.MailboxTable,
-    schema.PathTable, schema.RecipientCapTable, schema.WorkloadTable,
-)  # fmt: skip
+def test_the_page_of_the_book_is_what_its_types_give() -> None:
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "make reference"
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.__name__)
-def test_every_key_of_the_book_is_in_the_operators_guide(table: type[schema.Table]) -> None:
-    named = set(re.findall(r"`[^`]*`", OPERATOR))
-    words = {word for text in named for word in re.findall(r"\w+", text)}
+def test_every_key_of_the_book_has_a_meaning(table: type[Table]) -> None:
+    assert about(table)
     keys = {field.encode_name for field in msgspec.structs.fields(table)}
-    assert keys - NOT_ACTED_ON <= words
+    assert set(meanings(table)) == keys, "each key, and no other, in the table's docstring"
+
+
+def test_the_problems_in_the_page_of_the_book_are_what_is_told(tmp_path: Path) -> None:
+    page = blocks(reference.PAGE)
+    (book,), (told,) = ([b.text for b in page if b.language == kind] for kind in ("toml", "text"))
+    (tmp_path / "workspaces").mkdir()
+    text = book.replace('account = "relay"', 'account = "relais"').replace('"day"', '"dya"')
+    (tmp_path / "workspaces" / "acme.toml").write_text(text)
+    assert load_here(tmp_path).problems == tuple(told.splitlines())
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mailplaned.book.daemon_schema import DaemonFile, MemberTable
 from mailplaned.book.places import Key
-from mailplaned.book.schema import DaemonFile, MemberTable
 from mailplaned.book.source import Source, nearest, shown
 from mailplaned.book.words import duration_us, host_and_port, is_loopback
 from mailplaned.domain.policy import Member, Settings

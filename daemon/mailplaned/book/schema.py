@@ -1,182 +1,51 @@
-"""The types of the operator's TOML, one struct per table: the one place that knows every key.
+"""The types of a file of `workspaces/`, one struct per table: the one place that knows its keys.
 
-A constrained value carries its own words: the `description` of its `Meta` completes the sentence
-"must be …" in a problem. Nothing here knows what a value means; `workspaces` and `daemon` do.
+The docstring of a table says what it is and, key by key, what each means: the reference and the
+JSON Schema are made of it. Nothing here knows how a value is acted on; `workspaces` does.
 """
 
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import field
 
+from mailplaned.book.values import (
+    Address,
+    Colour,
+    Connections,
+    Count,
+    DomainName,
+    Duration,
+    Host,
+    Keeping,
+    Name,
+    Port,
+    Positive,
+    Provider,
+    Reason,
+    SecretName,
+    Selector,
+)
 from mailplaned.domain.policy import Counts, Delivery, OnCap, Tls
 from mailplaned.domain.windows import Kind, Per
-
-_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*"
-_END = r"$(?!\n)"  # `$` alone also matches in front of a final line feed
-
-Name = Annotated[
-    str,
-    Meta(
-        pattern=rf"^[a-z0-9][a-z0-9_-]{{0,62}}{_END}",
-        description="a name of small letters, digits, - and _",
-    ),
-]
-SecretName = Annotated[
-    str,
-    Meta(
-        pattern=rf"^[a-z0-9][a-z0-9._-]{{0,99}}{_END}",
-        description="the name of a secret (small letters, digits, . - _), never its value",
-    ),
-]
-Duration = Annotated[
-    str,
-    Meta(
-        pattern=rf"^[0-9]{{1,5}}[smhdw]{_END}",
-        description='a duration such as "45s", "30m", "12h", "3d", "2w"',
-    ),
-]
-Keeping = Annotated[
-    str,
-    Meta(
-        pattern=rf"^[1-9][0-9]{{0,3}}[dwy]{_END}",
-        description='how long to keep it, such as "30d", "8w", "7y"',
-    ),
-]
-Address = Annotated[str, Meta(max_length=320, description="a mail address")]
-"""Its form is judged by `mailplaned.services.addresses`, as that of every other address."""
-DomainName = Annotated[
-    str,
-    Meta(
-        pattern=rf"^{_DOMAIN}{_END}", description="a domain such as acme.example, or its xn-- form"
-    ),
-]
-Host = Annotated[
-    str,
-    Meta(pattern=rf"^[A-Za-z0-9._:-]{{1,253}}{_END}", description="a host name or an IP address"),
-]
-Listen = Annotated[
-    str,
-    Meta(
-        pattern=rf"^(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):[0-9]{{1,5}}{_END}",
-        description='host:port, such as "127.0.0.1:7525"',
-    ),
-]
-Reason = Annotated[str, Meta(min_length=1, max_length=500, description="a reason in words")]
-Selector = Annotated[
-    str, Meta(pattern=rf"^{_LABEL}(?:\.{_LABEL})*{_END}", description="a DKIM selector such as mp1")
-]
-Colour = Annotated[
-    str, Meta(pattern=rf"^#[0-9a-fA-F]{{6}}{_END}", description='a colour such as "#3b82f6"')
-]
-Count = Annotated[int, Meta(ge=0, le=1_000_000_000, description="a whole number, 0 or more")]
-Positive = Annotated[int, Meta(ge=1, le=1_000_000_000, description="a whole number, 1 or more")]
-Port = Annotated[int, Meta(ge=1, le=65535, description="a port, 1 to 65535")]
-Connections = Annotated[int, Meta(ge=1, le=50, description="a number of connections, 1 to 50")]
-Uid = Annotated[int, Meta(ge=0, le=2**32 - 2, description="the number of a Unix user")]
-Bytes = Annotated[int, Meta(ge=1024, le=2**30, description="a number of bytes, from 1024 to 1 GiB")]
-
-Provider = Literal["smtp", "gmail", "graph", "ses", "mailgun"]
-Role = Literal["owner", "admin", "operator", "auditor", "viewer"]
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The base of every table of the book."""
 
 
-# --- mailplane.toml ------------------------------------------------------------------------------
-
-
-class OperatorTable(Table, frozen=True, kw_only=True):
-    """`[operator]`: the Unix socket."""
-
-    socket_mode: Literal["0600", "0660"] = "0600"
-    group: str | None = None
-
-
-class ShimTable(Table, frozen=True, kw_only=True):
-    """`[shim]`: HTTP on loopback."""
-
-    listen: Listen = "127.0.0.1:7525"
-    allowed_hosts: list[str] = []
-
-
-class VaultTable(Table, frozen=True, kw_only=True):
-    """`[vault]`: where the key lies that seals the secrets."""
-
-    key: Literal["file", "keyring"] = "file"
-
-
-class SubmissionTable(Table, frozen=True, kw_only=True):
-    """`[submission]`: SMTP for the sequencer."""
-
-    starttls: Listen | None = None
-    implicit_tls: Listen | None = None
-    certificate: str | None = None
-    key: str | None = None
-
-
-class EdgeTable(Table, frozen=True, kw_only=True):
-    """`[edge]`: pages and hooks that face the internet."""
-
-    listen: Listen | None = None
-    public_url: str | None = None
-
-
-class DnsTable(Table, frozen=True, kw_only=True):
-    """`[dns]`: which resolvers to ask."""
-
-    resolvers: list[str] = []
-
-
-class LimitsTable(Table, frozen=True, kw_only=True):
-    """`[limits]`: what the daemon takes in."""
-
-    message_bytes: Bytes = 26_214_400
-    waiting_messages: Positive = 2_000_000
-
-
-class DispatchTable(Table, frozen=True, kw_only=True):
-    """`[dispatch]`: how long to wait between tries; the last wait repeats."""
-
-    retry: Annotated[
-        list[Duration], Meta(min_length=1, max_length=50, description="one to fifty durations")
-    ] = field(default_factory=lambda: ["1m", "5m", "15m", "30m", "1h", "2h", "4h"])
-
-
-class MemberTable(Table, frozen=True, kw_only=True):
-    """`[[member]]`: a person on this host, by `unix_user` or by `uid`."""
-
-    name: Name
-    role: Role
-    unix_user: str | None = None
-    uid: Uid | None = None
-    workspaces: list[Name] = []
-
-
-class DaemonFile(Table, frozen=True, kw_only=True):
-    """`mailplane.toml`."""
-
-    operator: OperatorTable = OperatorTable()
-    shim: ShimTable = ShimTable()
-    vault: VaultTable = VaultTable()
-    submission: SubmissionTable | None = None
-    edge: EdgeTable | None = None
-    dns: DnsTable | None = None
-    limits: LimitsTable = LimitsTable()
-    dispatch: DispatchTable = DispatchTable()
-    member: list[MemberTable] = []
-
-
-# --- workspaces/*.toml ---------------------------------------------------------------------------
-
-
 class CapTable(Table, frozen=True, kw_only=True):
-    """At most `limit` in any `per`."""
+    """A cap: at most `limit` in any window. All caps that concern a message hold at once.
+
+    limit: how many
+    per: how long the window is
+    window: `"rolling"`: any 60 minutes, 24 hours, 7 days; `"calendar"`: local hour, day, ISO week
+    counts: whether messages count, or each of their recipients
+    override: why the cap of a mailbox may be above what its provider lets through
+    """
 
     limit: Count
     per: Per
@@ -186,7 +55,17 @@ class CapTable(Table, frozen=True, kw_only=True):
 
 
 class WorkspaceTable(Table, frozen=True, kw_only=True):
-    """`[workspace]`."""
+    """The client or brand that the file describes.
+
+    name: its name; no other file has it
+    title: what the dashboard calls it; its name when left out
+    timezone: the zone of calendar windows and of the days of a ramp, such as `"Europe/Berlin"`
+    colour: how the dashboard marks it
+    postal_address: kept for content rules; not acted on by this version
+    on_cap: what becomes of a submission when there is no room now: it gets a slot, or is refused
+    expires_in: how long a message may wait, up to a year; a submission can say up to 30 days
+    caps: caps on everything that the workspace sends
+    """
 
     name: Name
     title: str = ""
@@ -199,13 +78,29 @@ class WorkspaceTable(Table, frozen=True, kw_only=True):
 
 
 class FeedTable(Table, frozen=True, kw_only=True):
-    """Where a provider's events come from."""
+    """Where a provider's events come from; not acted on by this version.
+
+    queue: the address of the queue that they are read from
+    """
 
     queue: str | None = None
 
 
 class AccountTable(Table, frozen=True, kw_only=True):
-    """`[[account]]`: what a provider bills and limits."""
+    """A provider account: what a provider bills and limits.
+
+    name: what mailboxes call it
+    provider: who it is with; `"smtp"`, any relay, is what this version sends through
+    host: the relay; required for `"smtp"`
+    port: its port; without it 587, with `tls = "implicit"` 465, with `"none"` 25
+    tls: how the connection is encrypted; `"none"` on loopback only
+    username: the user to log in as; goes with `secret`, both or neither
+    secret: the secret with the password or key
+    connections: how many at once, for each mailbox
+    caps: caps on all mailboxes of the account
+    region: the provider's region; not acted on by this version
+    feed: where its events come from; not acted on by this version
+    """
 
     name: Name
     provider: Provider
@@ -221,14 +116,23 @@ class AccountTable(Table, frozen=True, kw_only=True):
 
 
 class DkimTable(Table, frozen=True, kw_only=True):
-    """A DKIM key: its selector, and the secret that holds it."""
+    """The key that a domain's messages are signed with.
+
+    selector: the name under which DNS has the public key
+    secret: the secret with the private key, PEM without a password
+    """
 
     selector: Selector
     secret: SecretName
 
 
 class DomainTable(Table, frozen=True, kw_only=True):
-    """`[[domain]]`: what mailboxes send from."""
+    """A sending domain. Mailboxes make theirs known; a table adds caps and signatures.
+
+    name: the part of the addresses behind the `@`
+    caps: caps on all mailboxes of the domain
+    dkim: sign with this key; no signature without it
+    """
 
     name: DomainName
     caps: list[CapTable] = []
@@ -236,7 +140,17 @@ class DomainTable(Table, frozen=True, kw_only=True):
 
 
 class RampTable(Table, frozen=True, kw_only=True):
-    """A ceiling that grows: `start` and `step` each `every`, at most `until`; or a `table`."""
+    """A ceiling for a young mailbox that grows day by day: by steps, or as a table says.
+
+    It limits those day caps of the mailbox that count messages.
+
+    from: the first day
+    start: the ceiling of the first day
+    step: what is added to it each time
+    every: how often, in whole days; every day when left out
+    until: the ceiling at which it stops growing; none when left out
+    table: in place of the steps: the ceiling of each day, the last one stays
+    """
 
     first_day: date = field(name="from")
     start: Count | None = None
@@ -247,7 +161,12 @@ class RampTable(Table, frozen=True, kw_only=True):
 
 
 class PaceTable(Table, frozen=True, kw_only=True):
-    """How messages are spread inside a cap."""
+    """How messages are spread inside a cap: it shapes when, never whether.
+
+    min_gap: the least time between two messages
+    jitter: up to so much is added to each gap
+    per_minute: at most so many a minute, evenly; the larger gap counts
+    """
 
     min_gap: Duration = "0s"
     jitter: Duration = "0s"
@@ -255,7 +174,16 @@ class PaceTable(Table, frozen=True, kw_only=True):
 
 
 class MailboxTable(Table, frozen=True, kw_only=True):
-    """`[[mailbox]]`: a sending identity."""
+    """A sending identity.
+
+    address: the address alone; no other workspace has it or its domain
+    account: the account that it leaves by
+    name: the display name in From
+    caps: caps on the mailbox; a notice says so when there are none
+    share: units of each day cap that only one workload may use, such as `{ manual = 5 }`
+    ramp: a ceiling that grows
+    pace: how its messages are spread
+    """
 
     address: Address
     account: Name
@@ -267,7 +195,12 @@ class MailboxTable(Table, frozen=True, kw_only=True):
 
 
 class PathTable(Table, frozen=True, kw_only=True):
-    """`[[path]]`: which mailboxes a workload may leave by, in order."""
+    """Which mailboxes a workload may leave by, in order.
+
+    name: what workloads and submissions call it
+    tiers: lists of mailboxes; within one, whichever can go first
+    failover: whether a later tier serves when the first can't go at once
+    """
 
     name: Name
     tiers: list[list[Address]]
@@ -275,14 +208,23 @@ class PathTable(Table, frozen=True, kw_only=True):
 
 
 class RecipientCapTable(Table, frozen=True, kw_only=True):
-    """How many messages one recipient domain gets from a workload."""
+    """How many messages of a workload each recipient domain gets, in rolling windows.
+
+    limit: how many
+    per: how long the window is
+    """
 
     limit: Count
     per: Per
 
 
 class ContentTable(Table, frozen=True, kw_only=True):
-    """What a workload's messages must show."""
+    """What a workload's messages must show; not acted on by this version.
+
+    one_click: the header fields by which a mail program unsubscribes
+    postal_address: the workspace's postal address
+    visible_opt_out: a visible way to unsubscribe
+    """
 
     one_click: Literal["off", "warn", "block"] | None = None
     postal_address: Literal["off", "warn", "block"] | None = None
@@ -290,7 +232,15 @@ class ContentTable(Table, frozen=True, kw_only=True):
 
 
 class WorkloadTable(Table, frozen=True, kw_only=True):
-    """`[workload.NAME]`: why mail is sent."""
+    """Why mail is sent. `cold`, `warmup`, `transactional` and `manual` exist without a table.
+
+    paths: which it may use, the first when none is named; without any, every mailbox that is named
+    isolated: no other workload's path has a mailbox, a sending domain or an account of its paths
+    delivery: `"at_least_once"` tries an unknown attempt again, up to three times; never `cold`
+    pace_recipient_domain: a cap on each recipient domain
+    consent: whether a recipient's consent has to be known; not acted on by this version
+    content: what its messages must show; not acted on by this version
+    """
 
     paths: list[Name] = []
     isolated: bool = False
@@ -301,7 +251,12 @@ class WorkloadTable(Table, frozen=True, kw_only=True):
 
 
 class ResumeTable(Table, frozen=True, kw_only=True):
-    """How what a rule paused comes back."""
+    """How what a rule paused comes back.
+
+    by: who lets it come back, such as `"operator"`
+    at: with what part of its caps it begins
+    climb: how fast these grow again, such as `"10%/d"`
+    """
 
     by: str
     at: float | None = None
@@ -309,7 +264,19 @@ class ResumeTable(Table, frozen=True, kw_only=True):
 
 
 class RuleTable(Table, frozen=True, kw_only=True):
-    """`[[rule]]`: when something pauses by itself."""
+    """When something pauses by itself; not acted on by this version.
+
+    name: what it is called
+    scope: what is judged, and paused
+    count: the events that are counted, such as `"bounced.hard"`
+    of: the events that these are a part of, such as `"sent"`
+    over: how far it looks back
+    floor: how many of `of` there have to be before a ratio says anything
+    at_least: how many of `count` suffice, whatever the ratio
+    ratio: the part of `of` that is too much
+    action: what it does
+    resume: how what it paused comes back
+    """
 
     name: Name
     scope: Literal["mailbox", "domain", "path", "workspace", "account"]
@@ -324,7 +291,13 @@ class RuleTable(Table, frozen=True, kw_only=True):
 
 
 class WebhookTable(Table, frozen=True, kw_only=True):
-    """`[[webhook]]`: where events are posted."""
+    """Where events are posted; not acted on by this version.
+
+    name: what it is called
+    url: the address that they are posted to
+    secret: the secret that signs them
+    events: which kinds of events
+    """
 
     name: Name
     url: str
@@ -333,7 +306,12 @@ class WebhookTable(Table, frozen=True, kw_only=True):
 
 
 class ExportTable(Table, frozen=True, kw_only=True):
-    """`[[export]]`: where events are written."""
+    """Where events are written; not acted on by this version.
+
+    name: what it is called
+    format: one JSON object a line
+    path: the folder for the files
+    """
 
     name: Name
     format: Literal["jsonl"] = "jsonl"
@@ -341,7 +319,12 @@ class ExportTable(Table, frozen=True, kw_only=True):
 
 
 class RetentionTable(Table, frozen=True, kw_only=True):
-    """`[retention]`; a year is written `y` here."""
+    """How long things are kept; for ever without it.
+
+    bodies: the texts of messages; not acted on by this version
+    events: the log of events; not acted on by this version
+    audit: this workspace's part of the audit log, where the longest of all workspaces counts
+    """
 
     bodies: Keeping | None = None
     events: Keeping | None = None
@@ -349,7 +332,7 @@ class RetentionTable(Table, frozen=True, kw_only=True):
 
 
 class WorkspaceFile(Table, frozen=True, kw_only=True):
-    """One file of `workspaces/`."""
+    """One client or brand: what it sends from, how much, and why."""
 
     workspace: WorkspaceTable
     account: list[AccountTable] = []
