@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
+
 from mailplane_wire.resources import View
 from mailplane_wire.submissions import Request
 
@@ -46,7 +48,7 @@ class BookEdit(Request, frozen=True, kw_only=True):
     op: Literal["add", "set", "remove"]
     table: BookTable
     name: str
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class BookEdits(Request, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ class AuditFilter:
 
     workspace: str | None = None
     actor: str | None = None
-    action: str | None = None
+    actions: frozenset[str] | None = None
     target: str | None = None
     since_us: int | None = None
     until_us: int | None = None

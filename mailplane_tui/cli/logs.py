@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
@@ -38,20 +40,34 @@ def tail_events(session: Session, after: int | None, *, follow: bool) -> None:
 @audit.command("tail")
 @click.option("--after", type=int, metavar="SEQ", help="Begin after this entry.")
 @click.option("--follow", "-f", is_flag=True, help="Go on with new ones as they come.")
+@click.option("--identities", is_flag=True, help="Only what changes a sending identity.")
 @pass_session
-def tail_audit(session: Session, after: int | None, *, follow: bool) -> None:
-    """Show the last audit entries; with --json one object a line."""
-    _tail(session, "audit", after, audit_line, follow=follow)
+def tail_audit(session: Session, after: int | None, *, follow: bool, identities: bool) -> None:
+    """Show the last audit entries; with --json one object a line.
+
+    Sending identities are mailboxes, domains, accounts, paths, workspaces, and their secrets.
+    """
+    about = "identities" if identities else None
+    _tail(session, "audit", after, audit_line, follow=follow, about=about)
 
 
 def _tail(
-    session: Session, log: str, after: int | None, line: Callable[[_Row], str], *, follow: bool
+    session: Session,
+    log: str,
+    after: int | None,
+    line: Callable[[_Row], str],
+    *,
+    follow: bool,
+    about: str | None = None,
 ) -> None:
     path, place = ("/v1/events", "cursor") if log == "event" else ("/v1/audit", "seq")
     live = _live(session, log) if follow else iter(())
     next(live, None)  # the stream begins before the log is read: nothing falls between the two
     found: Iterable[_Row]
-    if after is None:
+    if about is not None:
+        found = session.items(path, after=after, workspace=session.workspace, about=about)
+        found = found if after is not None else deque(found, _LAST)
+    elif after is None:
         page = address(path, last=_LAST, workspace=session.workspace)
         found = session.call("GET", page)["items"]
     else:
@@ -62,10 +78,16 @@ def _tail(
             shown = row[place]
             show(session, row, line)
         for row in live:
-            if row[place] > shown:
+            if row[place] > shown and _is_about(row, about):
                 show(session, row, line)
     except KeyboardInterrupt:
         return
+
+
+def _is_about(row: _Row, about: str | None) -> bool:
+    from mailplane_wire.audit.lines import IDENTITY_ACTIONS
+
+    return about is None or row["action"] in IDENTITY_ACTIONS
 
 
 def _live(session: Session, log: str) -> Iterator[_Row]:
@@ -105,4 +127,8 @@ def audit_line(row: _Row) -> str:
 
 
 def _detail(row: _Row) -> str:
-    return " ".join(f"{name}={value}" for name, value in row["detail"].items())
+    detail = row["detail"]
+    if "key" in detail:  # a change of the book
+        old, new = (json.dumps(detail[name]) for name in ("old", "new"))
+        return f"{detail['key']}: {old} → {new} ({detail['file']})"
+    return " ".join(f"{name}={value}" for name, value in detail.items())

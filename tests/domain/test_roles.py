@@ -5,28 +5,30 @@ import pytest
 from mailplaned.domain.roles import PERMISSIONS, Action, Caller, Role
 
 TABLE = """
-                     owner admin operator auditor viewer sender
-submit                 x     x      x       .       .      x
-read                   x     x      x       x       x      x
-read the audit log     x     x      x       x       .      .
-cancel                 x     x      x       .       .      x
-resolve                x     x      x       .       .      .
-pause                  x     x      x       .       .      .
-resume                 x     x      x       .       .      .
-suppress               x     x      x       .       .      .
-lift a suppression     x     x      .       .       .      .
-manage tokens          x     x      .       .       .      .
-manage secrets         x     x      .       .       .      .
-make a backup          x     .      .       .       .      .
-confirm the clock      x     .      .       .       .      .
-redact the audit log   x     .      .       .       .      .
+                               owner admin operator auditor viewer sender
+submit                           x     x      x       .       .      x
+read                             x     x      x       x       x      x
+read the audit log               x     x      x       x       .      .
+cancel                           x     x      x       .       .      x
+resolve                          x     x      x       .       .      .
+pause                            x     x      x       .       .      .
+resume                           x     x      x       .       .      .
+suppress                         x     x      x       .       .      .
+lift a suppression               x     x      .       .       .      .
+manage tokens                    x     x      .       .       .      .
+manage secrets                   x     x      .       .       .      .
+change the book                  x     x      .       .       .      .
+make a backup                    x     .      .       .       .      .
+confirm the clock                x     .      .       .       .      .
+redact the audit log             x     .      .       .       .      .
+change people and settings       x     .      .       .       .      .
 """
 
 _HEAD, *_ROWS = TABLE.strip("\n").splitlines()
 CELLS = [
-    (role, row[:20].strip(), mark == "x")
+    (role, row[:30].strip(), mark == "x")
     for row in _ROWS
-    for role, mark in zip(_HEAD.split(), row[20:].split(), strict=True)
+    for role, mark in zip(_HEAD.split(), row[30:].split(), strict=True)
 ]
 
 

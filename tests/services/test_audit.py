@@ -268,13 +268,13 @@ def test_the_tables_refuse_what_is_not_an_addition(folder: Path, statement: str)
     ("wanted", "found"),
     [
         ({"actor": "eve"}, []),
-        ({"action": "pause", "workspace": "acme"}, list(range(3, 61, 3))),
+        ({"actions": frozenset({"pause"}), "workspace": "acme"}, list(range(3, 61, 3))),
         ({"target": "BOX27@acme"}, [27]),
         ({"target": "d28.ex"}, [28]),
         ({"target": "%"}, []),
         ({"since_us": 1_772_323_200_000_058}, [58, 59, 60]),
         ({"until_us": 1_772_323_200_000_003, "workspace": "bolt"}, [1]),
-        ({"action": "resume", "after": 50, "limit": 2}, [52, 55]),
+        ({"actions": frozenset({"resume", "nothing"}), "after": 50, "limit": 2}, [52, 55]),
     ],
 )
 def test_a_search_finds_what_is_wanted_and_no_more(

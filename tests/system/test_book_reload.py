@@ -62,7 +62,13 @@ def test_a_raised_cap_lets_more_go_and_a_lowered_one_acts_on_the_next_attempt(
     assert stays(lambda: the_sink.count() == 12, 0.3)
     assert the_daemon.door.get("/v1/ledger/verify")["differences"] == []
     applied = [e for e in door.all("/v1/audit") if e["action"] == "book applied"]
-    assert [entry["detail"]["mailboxes"] for entry in applied] == [["ana@acme.example"]] * 2
+    assert [entry["detail"]["replanned"] for entry in applied] == [0, 1, 1]
+    changed = [e["detail"] for e in door.all("/v1/audit") if e["action"] == "mailbox changed"]
+    caps = [(entry["key"], entry["old"], entry["new"]) for entry in changed]
+    key = "mailbox[ana@acme.example].caps"
+    day = [[{"limit": limit, "per": "day"}] for limit in (5, 12, 3)]
+    assert caps == [(key, day[0], day[1]), (key, day[1], day[2])]
+    assert {(entry["file"], entry["via"]) for entry in changed} == {("workspaces/acme.toml", "file")}
 
 
 def test_a_broken_book_changes_nothing_and_says_file_line_and_reason(
@@ -169,4 +175,8 @@ def test_a_git_checkout_of_twenty_files_is_one_new_book(the_sink: Sink, the_daem
     applied = [
         e["detail"] for e in the_daemon.door.all("/v1/audit") if e["action"] == "book applied"
     ]
-    assert [(one["old"], one["new"]) for one in applied] == [(first, second), (second, first)]
+    assert [(one["old"], one["new"], one["changes"]) for one in applied] == [
+        (None, first, 0),
+        (first, second, 20),
+        (second, first, 20),
+    ]

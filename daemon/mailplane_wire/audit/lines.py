@@ -6,7 +6,7 @@ salts are in hexadecimal, times are microseconds since the epoch: it is hashed a
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -19,6 +19,13 @@ from mailplane_wire.audit.chain import (
 )
 from mailplane_wire.resources import View
 from mailplane_wire.submissions import Request
+
+IDENTITY_ACTIONS: Final = frozenset(
+    f"{table} {done}"
+    for table in ("account", "domain", "mailbox", "path", "workspace")
+    for done in ("added", "changed", "removed")
+) | {"secret set", "secret rotate", "secret remove", "vault rekey", "suppression import"}
+"""What changes a sending identity: the entries that whoever is on call reads first."""
 
 
 class CheckpointView(View, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -34,7 +34,7 @@ class Action(StrEnum):
     TOKENS = "manage tokens"
     SECRETS = "manage secrets"
     BOOK = "change the book"
-    PEOPLE = "change people and the daemon's settings"
+    PEOPLE = "change people and settings"
     CLOCK = "confirm the clock"
     BACKUP = "make a backup"
     REDACT = "redact the audit log"

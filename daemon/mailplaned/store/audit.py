@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from typing import Final, Literal
@@ -63,13 +64,15 @@ class AuditReader:
         values: list[object] = [wanted.after, until]
         for condition, value in (
             ("actor = ?", wanted.actor),
-            ("action = ?", wanted.action),
             ("at >= ?", wanted.since_us),
             ("at < ?", wanted.until_us),
         ):
             if value is not None:
                 where.append(condition)
                 values.append(value)
+        if wanted.actions is not None:
+            where.append("action IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(sorted(wanted.actions)))
         if wanted.workspace is not None:
             where.append("workspace_id = ?")
             values.append(self._scopes.find("workspace", wanted.workspace) or 0)

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mailplane_wire import resources as wire
-from mailplane_wire.audit.lines import AuditKey, Redacted, RedactRequest
+from mailplane_wire.audit.lines import IDENTITY_ACTIONS, AuditKey, Redacted, RedactRequest
 from mailplaned.audit_ports import AuditFilter
 from mailplaned.domain.roles import Action
 from mailplaned.doors.http import views
@@ -76,11 +76,17 @@ def _filter(
 ) -> AuditFilter | None:
     """What is searched for; None: nothing, all rows are wanted."""
     given = request.query_params
-    if not any(name in given for name in (*_TEXTS, *_TIMES)):
+    if not any(name in given for name in ("about", *_TEXTS, *_TIMES)):
         return None
     if after is None:
         raise invalid(("last", "does not go with a search"))
     texts = {name: clean_line(name, given[name], _TEXT_LENGTH) for name in _TEXTS if name in given}
+    about = given.get("about", "identities")
+    if about != "identities":
+        raise invalid(("about", 'has to be "identities"'))
+    actions = IDENTITY_ACTIONS if "about" in given else None
+    if "action" in texts:
+        actions = frozenset({texts["action"]} & (actions or {texts["action"]}))
     times: dict[str, int] = {}
     for name in _TIMES:
         if name in given:
@@ -91,7 +97,7 @@ def _filter(
     return AuditFilter(
         workspace=workspace,
         actor=texts.get("actor"),
-        action=texts.get("action"),
+        actions=actions,
         target=texts.get("target"),
         since_us=times.get("since"),
         until_us=times.get("until"),

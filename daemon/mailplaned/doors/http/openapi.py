@@ -29,12 +29,14 @@ _WORDS = {
     "target": "Only changes of what has this text in its name.",
     "since": "Only from this time on, RFC 3339.",
     "until": "Only before this time, RFC 3339.",
+    "about": "`identities`: only what changes a sending identity.",
 }
 _COUNT = "^([1-9][0-9]{0,2}|1000)$"
 _PATTERNS = {
     "limit": _COUNT,
     "last": _COUNT,
     "lifted": "^(true|false)$",
+    "about": "^identities$",
     "of": f"^({'|'.join(NAMED)})$",
 }
 
