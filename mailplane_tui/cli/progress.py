@@ -29,7 +29,8 @@ class Bar:
     def go_on(self, words: str) -> None:
         """Other work has begun, of which nobody knows how long it takes."""
         if self._display is not None:
-            self._display.update(self._task, description=words, total=None)
+            self._display.remove_task(self._task)
+            self._task = self._display.add_task(words, total=None)
 
 
 @contextmanager
@@ -41,6 +42,10 @@ def progress(session: Session, words: str, total: int | None = None) -> Iterator
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+    console = Console(stderr=True)
+    if console.is_dumb_terminal:
+        yield Bar(words, total)
+        return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -49,7 +54,7 @@ def progress(session: Session, words: str, total: int | None = None) -> Iterator
     )
     with Progress(
         *columns,
-        console=Console(stderr=True),
+        console=console,
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,

@@ -1,4 +1,4 @@
-"""The dashboard as an operator has it: a process of its own on a pseudo-terminal, in no colours."""
+"""What an operator sees: the dashboard, or a command line, as a process on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -23,6 +23,29 @@ from mailplane_wire.paths import Places
 place = Path(sys.argv[1])
 sys.exit(run(Places(config=place, state=place, socket=place / "sock"), workspace="acme"))
 """
+
+
+def at_terminal(arguments: list[str], environment: dict[str, str]) -> tuple[int, bytes]:
+    """Run `mailplane` where all three streams are a terminal; its exit code, and what was seen."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mailplane_tui", *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **environment},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while select.select([ours], [], [], DEADLINE_S)[0] and (part := os.read(ours, 65536)):
+            seen += part
+    except OSError:  # EIO: the other end is closed (pty(7))
+        pass
+    finally:
+        os.close(ours)
+    return process.wait(DEADLINE_S), seen
 
 
 class Terminal:
