@@ -6,7 +6,6 @@ for the word. The walk covers the route table: a route that is added is walked w
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
@@ -21,6 +20,7 @@ from mailplaned.doors.http.resources import NAMED
 from mailplaned.doors.http.routes import ROUTES, Route
 from tests.fakes.process_daemon import SHIM, Daemon, short_folder, to, workspace
 from tests.fakes.process_http import Door, Reply
+from tests.fakes.process_person import Person
 from tests.fakes.process_wait import until
 from tests.fakes.sink_process import sink
 
@@ -30,32 +30,6 @@ ANA = "ana@acme.example"
 ROLES = {"admin": 61001, "operator": 61002, "auditor": 61003, "viewer": 61004}
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can call as somebody else")
-
-
-class _As(http.client.HTTPConnection):
-    """A connection by another user: the kernel notes who connects (unix(7), SO_PEERCRED)."""
-
-    def __init__(self, path: str, uid: int) -> None:
-        super().__init__("mailplane")
-        self._path, self._uid = path, uid
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        os.seteuid(self._uid)
-        try:
-            self.sock.connect(self._path)
-        finally:
-            os.seteuid(0)
-
-
-@dataclass(frozen=True)
-class Person(Door):
-    """The operator socket as another user comes to it."""
-
-    uid: int = 0
-
-    def _connection(self) -> http.client.HTTPConnection:
-        return _As(str(self.path), self.uid)
 
 
 @dataclass(frozen=True)
