@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -89,25 +90,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; the exit code."""
     if "_MAILPLANE_COMPLETE" in os.environ:  # a shell asks; it ends in `root.main`
         import_module("mailplane_tui.cli.completion")
+    session = Session()
     try:
-        code = root.main(arguments, "mailplane", standalone_mode=False)
+        code = root.main(arguments, "mailplane", standalone_mode=False, obj=session)
     except click.UsageError as fault:
         command = fault.ctx.command_path if fault.ctx else "mailplane"
         complain(f"{fault.format_message().rstrip('.')} (see {command} --help)")
         return _USAGE
     except Failure as fault:
-        complain(fault.message)
-        return fault.code
+        return _failed(session, fault)
     except click.ClickException as fault:
-        complain(fault.format_message())
-        return fault.exit_code
+        return _failed(session, Failure(fault.format_message(), fault.exit_code))
     except click.Abort:
-        complain("stopped")
-        return 1
+        return _failed(session, Failure("stopped"))
     except OSError as fault:
-        complain(f"{fault.filename}: {fault.strerror}" if fault.filename else str(fault.strerror))
-        return 1
+        said = f"{fault.filename}: {fault.strerror}" if fault.filename else str(fault.strerror)
+        return _failed(session, Failure(said))
     except Exception as fault:  # noqa: BLE001 - a person gets a line, never a traceback
-        complain(f"a fault in mailplane: {type(fault).__name__}; please report it")
-        return 1
+        said = f"a fault in mailplane: {type(fault).__name__}; please report it"
+        return _failed(session, Failure(said))
     return code if isinstance(code, int) else 0
+
+
+def _failed(session: Session, fault: Failure) -> int:
+    """Say why on one line, with `--json` as a problem (RFC 9457); the exit code."""
+    if session.as_json:
+        unnamed = {"type": "about:blank", "title": "Failed", "detail": fault.message}
+        click.echo(json.dumps(fault.problem or unnamed), err=True)
+    else:
+        complain(fault.message)
+    return fault.code

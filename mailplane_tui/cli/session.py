@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,11 +27,17 @@ _LONG_S: Final = 3600.0
 
 
 class Failure(click.ClickException):
-    """The end of a verb that did not do what it was asked: one line, and the exit code."""
+    """The end of a verb that did not do what it was asked: one line, and the exit code.
 
-    def __init__(self, message: str, code: int = REFUSED) -> None:
+    `problem` is what the daemon said of it, if it was the daemon.
+    """
+
+    def __init__(
+        self, message: str, code: int = REFUSED, problem: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.problem = problem
 
 
 class Session:
@@ -96,12 +101,12 @@ class Session:
                 return
 
     def refusal(self, problem: Problem) -> Failure:
-        """The failure that a problem ends in; with `--json` its line is the problem itself."""
+        """The failure that a problem ends in."""
         import msgspec
 
         plain = msgspec.to_builtins(problem)
         code = NOT_PERMITTED if problem.code == "not-permitted" else REFUSED
-        return Failure(json.dumps(plain) if self.as_json else spoken(plain), code)
+        return Failure(spoken(plain), code, plain)
 
     def confirm(self, question: str) -> None:
         """Go on only when the operator agrees, by `--yes` or at the terminal."""

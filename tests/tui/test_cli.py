@@ -98,7 +98,7 @@ def test_following_a_log_shows_each_event_once(
     code, out, err = run(capsys, "event", "tail", "--after", "28", "-f", "--json")
     shown = [json.loads(line)["message"] for line in out.splitlines()]
     assert shown == ["msg_29", "msg_30", "msg_31"]
-    assert (code, err) == (3, "mailplane: the daemon closed the stream\n")
+    assert (code, json.loads(err)["detail"]) == (3, "the daemon closed the stream")
     assert daemon.asked[0][0] == "GET /v1/stream"
 
 
@@ -126,7 +126,7 @@ def test_a_refusal_is_one_line_and_an_exit_code(
     assert (ended, out, err) == (exit_code, "", f"mailplane: {text}\n")
     ended, out, err = run(capsys, "send", "--to", "k@x.example", "--json")
     assert (ended, out) == (exit_code, "")
-    assert json.loads(err.removeprefix("mailplane: "))["type"].endswith(code)
+    assert json.loads(err)["type"].endswith(code)
 
 
 @pytest.mark.parametrize(
