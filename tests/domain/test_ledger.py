@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailplaned.domain.ledger import HAND_OFF_GUARD_US, Track
+from mailplaned.domain.ledger import HAND_OFF_GUARD_US, UNKNOWN_GUARD_US, Track
 from mailplaned.domain.windows import DAY_US, SECOND_US, WEEK_US
 
 
@@ -258,6 +258,10 @@ def test_what_ended_two_weeks_ago_to_the_microsecond_is_kept() -> None:
     track.spend(OLD_US + 1, 3)
     track.spend(NOW_US, 997)
     assert track.ended.tolist() == [OLD_US + 1] * 3 + [NOW_US] * 997
+
+
+def test_a_provider_may_take_a_message_ten_minutes_after_we_stopped_listening() -> None:
+    assert UNKNOWN_GUARD_US == 10 * 60 * 1_000_000
 
 
 def test_a_planned_attempt_is_assumed_to_end_five_seconds_after_its_slot() -> None:

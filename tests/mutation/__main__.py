@@ -22,7 +22,7 @@ ALLOWED_PERCENT = 5.0
 TESTS = {
     "windows": ("windows", "caps", "governor"),
     "message": ("message",),
-    "ledger": ("ledger", "caps", "governor_counts", "governor"),
+    "ledger": ("ledger", "long_times", "caps", "governor_counts", "governor"),
     "caps": ("caps", "caps_work", "caps_plain", "governor_counts", "governor"),
 }
 """Modules of the domain, and the test files that see their mistakes, the quickest first."""

@@ -53,8 +53,6 @@ class Track:
         if isinstance(planned, LongTimes):
             for _ in range(units):
                 planned.add(slot_us)
-        elif units == 1 and (not planned or slot_us >= planned[-1]):
-            planned.append(slot_us)
         else:
             for _ in range(units):
                 insort(planned, slot_us)
@@ -68,15 +66,11 @@ class Track:
         if isinstance(planned, LongTimes):
             taken = [planned.take(slot_us) for _ in range(units)]
             assert all(taken), "unplanned a unit twice"
-            if len(planned) < LONG // 2:
-                self.planned = array("q", planned)
         else:
             at = bisect_left(planned, slot_us)
             assert planned[at : at + units].count(slot_us) == units, "unplanned a unit twice"
             del planned[at : at + units]
-            if len(planned) > LONG:
-                self.planned = LongTimes(planned)
-        self.version += 1
+        self._changed()
 
     def begin(self, units: int) -> None:
         """Put `units` under way."""
@@ -89,7 +83,7 @@ class Track:
         assert self.open >= 0, "ended an attempt that had not begun"
         ended = self.ended
         if ended and ended_us < ended[-1]:
-            self.version += 1
+            self._changed()
             for _ in range(units):
                 insort(ended, ended_us)
         elif units == 1:
@@ -106,7 +100,7 @@ class Track:
         """End an attempt of `units`, which the provider did not take."""
         self.open -= units
         assert self.open >= 0, "ended an attempt that had not begun"
-        self.version += 1
+        self._changed()
 
     def settle(self, ended_us: int, units: int, *, keep: bool) -> None:
         """Resolve `units` that were unknown: keep them spent, or give them back."""
@@ -118,7 +112,7 @@ class Track:
                 spent_at = bisect_left(self.ended, ended_us)
                 if spent_at < len(self.ended) and self.ended[spent_at] == ended_us:
                     del self.ended[spent_at]
-                    self.version += 1
+                    self._changed()
 
     def spent_since(self, since_us: int) -> int:
         """Units spent after `since_us`, with those under way."""
@@ -132,8 +126,11 @@ class Track:
         """Units spent after `since_us` whose outcome is unknown."""
         return len(self.unknown) - bisect_right(self.unknown, since_us)
 
+    def _changed(self) -> None:
+        self.version += 1
+
     def _prune(self, before_us: int) -> None:
         """Forget what no window can hold any more."""
         del self.ended[: bisect_left(self.ended, before_us)]
         self._prune_at = len(self.ended) + _PRUNE_AT
-        self.version += 1
+        self._changed()

@@ -23,7 +23,7 @@ class LongTimes:
     __slots__ = ("_count", "_ends", "_lasts", "_parts")
 
     def __init__(self, times: array[int]) -> None:
-        """Of times that are in order; there has to be one."""
+        """Of times that are in order."""
         self._parts = [times[at : at + _PART] for at in range(0, len(times), _PART)]
         self._lasts = [part[-1] for part in self._parts]
         self._count = len(times)
@@ -32,6 +32,9 @@ class LongTimes:
 
     def add(self, time_us: int) -> None:
         """Put in one more."""
+        if not self._parts:
+            self._parts.append(array("q"))
+            self._lasts.append(time_us)
         number = min(bisect_right(self._lasts, time_us), len(self._parts) - 1)
         part = self._parts[number]
         insort(part, time_us)
