@@ -191,7 +191,8 @@ class Format:
         Times are said as seen from `at`, the time of the entry.
         """
         first = [str(detail[key]) for key in _WORDS if detail.get(key)]
-        others = [key for key in detail if key not in _WORDS and key != _WORKLOAD]
+        told = _OF_A_CHANGE if "change" in detail else frozenset()
+        others = [key for key in detail if key not in {*_WORDS, *told, _WORKLOAD}]
         rest = [self._named(key, detail[key], at) for key in others]
         last = str(detail.get(_WORKLOAD) or "")
         return " ".join(part for part in (*first, *rest, last) if part)
@@ -209,8 +210,11 @@ class Format:
 
 _WIRE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$")
 
-_WORDS: Final = ("reason", "reply", "outcome")
+_WORDS: Final = ("change", "reason", "reply", "outcome")
 """What of an entry's detail is said without its name, before everything else."""
+
+_OF_A_CHANGE: Final = frozenset({"key", "old", "new", "via"})
+"""What the words of a change of the book say already."""
 
 _WORKLOAD: Final = "workload"
 """What is said without its name, after everything else."""

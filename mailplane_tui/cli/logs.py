@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
@@ -128,7 +127,6 @@ def audit_line(row: _Row) -> str:
 
 def _detail(row: _Row) -> str:
     detail = row["detail"]
-    if "key" in detail:  # a change of the book
-        old, new = (json.dumps(detail[name]) for name in ("old", "new"))
-        return f"{detail['key']}: {old} → {new} ({detail['file']})"
+    if "change" in detail:  # of the book, in words
+        return f"{detail['change']} ({detail['file']})"
     return " ".join(f"{name}={value}" for name, value in detail.items())

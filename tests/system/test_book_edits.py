@@ -90,6 +90,7 @@ def test_an_edit_is_in_the_file_in_force_and_in_the_audit_log_under_the_persons_
     assert (entry["actor"], entry["action"], entry["target"]) == ("anna", "mailbox changed", ANA)
     assert entry["workspace"] == "acme"
     assert entry["detail"] == {
+        "change": "caps: not set → 40 per day",
         "file": "workspaces/acme.toml",
         "key": f"mailbox[{ANA}].caps",
         "old": None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from msgspec import structs
 
 from mailplane_tui import explain
 from mailplane_tui.columns import Cell, columns_for
@@ -105,6 +106,15 @@ def test_an_audit_row_keeps_mailboxes_and_masks_other_addresses() -> None:
     theirs = audit(2, "suppress", "suppression:kim@firm.example")
     assert "a@x.example" in plain(TEXT.audit(ours, 120, {"a@x.example"}))
     assert "kim" not in plain(TEXT.audit(theirs, 120, {"a@x.example"}))
+
+
+def test_a_change_of_the_book_is_told_in_words() -> None:
+    caps = [{"limit": 40, "per": "day"}]
+    change = {"change": "caps: not set → 40 per day", "file": "workspaces/x.toml", "via": "command"}
+    entry = audit(1, "mailbox changed", "a@x.example")
+    entry = structs.replace(entry, detail={**change, "key": "mailbox[a]", "old": None, "new": caps})
+    shown = plain(TEXT.audit(entry, 160, {"a@x.example"}))
+    assert shown.endswith("caps: not set → 40 per day file=workspaces/x.toml")
 
 
 def test_details_name_every_pause_and_cap_and_what_to_press() -> None:

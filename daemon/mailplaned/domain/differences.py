@@ -61,10 +61,15 @@ class Difference:
     def text(self) -> str:
         """In one line, for a person."""
         name = self.table if self.item is None else f"{self.table} {self.item}"
-        if self._done == "changed":
-            what = f"{name}: {self.rest}" if self.rest else name
-            return f"{what}: {said(self.old)} → {said(self.new)}"
-        return f"{name} {self._done}: {said(self.old if self.new is None else self.new)}"
+        return f"{name}{'' if self._done == 'changed' else f' {self._done}'}: {self.change}"
+
+    @property
+    def change(self) -> str:
+        """The same without the name of what has changed."""
+        if self._done != "changed":
+            return said(self.old if self.new is None else self.new)
+        values = f"{said(self.old)} → {said(self.new)}"
+        return f"{self.rest}: {values}" if self.rest else values
 
     @property
     def _done(self) -> str:

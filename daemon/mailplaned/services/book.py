@@ -74,6 +74,7 @@ def note_book(tx: Transaction, adoption: Adoption, *, old: str | None, replanned
                 workspace=found.workspace,
                 target=found.target,
                 detail={
+                    "change": found.change,
                     "file": found.file,
                     "key": found.key,
                     "old": found.old,
