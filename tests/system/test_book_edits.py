@@ -242,6 +242,9 @@ class Editor(threading.Thread):
         self.acknowledged: list[int] = []
         self.start()
 
+    def is_under_way(self) -> bool:
+        return len(self.acknowledged) > 2
+
     def run(self) -> None:
         while True:
             self.limit += 1
@@ -260,7 +263,7 @@ def test_a_kill_amid_edits_leaves_a_whole_book_and_no_change_without_its_entry(
     chance, acknowledged, limit = Random(4), list[int](), 0
     for _ in range(KILLS):
         editor = Editor(office.door, limit)
-        until(lambda editor=editor: len(editor.acknowledged) > 2, "some edits")
+        until(editor.is_under_way, "some edits")
         threading.Event().wait(chance.random() / 10)
         office.kill()
         editor.join(30)
