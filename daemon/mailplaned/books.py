@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -30,6 +30,15 @@ from mailplaned.doors.http.times import show_time
 from mailplaned.ports import Clock, Store, StoreFault
 from mailplaned.runtime.place import EX_CONFIG, Refused
 from mailplaned.services.book import Adoption, BookPlan, BookRefused, note_book, put_in_force
+
+_AT_START: Final = {
+    "socket_mode": "[operator] socket_mode",
+    "socket_group": "[operator] group",
+    "shim_host": "[shim] listen",
+    "shim_port": "[shim] listen",
+    "desktop_key": "[vault] key",
+}
+"""Settings that are looked at when the daemon starts, and what the file calls them."""
 
 _log = structlog.get_logger("daemon")
 
@@ -63,6 +72,7 @@ class Books:
             words = "the book has problems:\n  " + "\n  ".join(loaded.problems)
             raise Refused(words, EX_CONFIG)
         self._loaded = loaded
+        self._started = loaded.policy.settings
         return loaded.policy
 
     async def begin(
@@ -213,12 +223,19 @@ class Books:
         view = BookView(
             hash=self.policy.hash,
             applied_at=show_time(self._applied_us),
-            notices=list(self.policy.notices),
+            notices=[*self.policy.notices, *self._after_a_restart()],
             problems=list(problems),
         )
         if view != self._view:
             self._view = view
             self._told(self.policy, view)
+
+    def _after_a_restart(self) -> list[str]:
+        then, now = self._started, self.policy.settings
+        keys = {key for name, key in _AT_START.items() if getattr(then, name) != getattr(now, name)}
+        return [
+            f"{DAEMON_FILE}: {key} acts when the daemon is started again" for key in sorted(keys)
+        ]
 
     def _done(self) -> None:
         self._unfinished = None

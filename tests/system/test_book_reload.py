@@ -181,3 +181,18 @@ def test_a_git_checkout_of_twenty_files_is_one_new_book(the_sink: Sink, the_daem
         (first, second, 20),
         (second, first, 20),
     ]
+
+
+def test_a_setting_that_acts_at_the_next_start_says_so_until_then(the_daemon: Daemon) -> None:
+    the_daemon.write("mailplane.toml", '[shim]\nlisten = "127.0.0.1:0"\n')
+    the_daemon.start()
+    text = '[shim]\nlisten = "localhost:0"\n[operator]\nsocket_mode = "0660"\n'
+    the_daemon.write("mailplane.toml", text)
+    until(lambda: len(in_force(the_daemon)["notices"]) == 2, "the notices")
+    assert in_force(the_daemon)["notices"] == [
+        f"mailplane.toml: {key} acts when the daemon is started again"
+        for key in ("[operator] socket_mode", "[shim] listen")
+    ]
+    the_daemon.stop()
+    the_daemon.start()
+    assert in_force(the_daemon)["notices"] == []
