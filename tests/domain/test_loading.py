@@ -14,6 +14,9 @@ from mailplaned.domain.ledger import UNKNOWN_GUARD_US
 from mailplaned.domain.loading import Charge, Queue, Sender
 from mailplaned.domain.policy import Policy
 from tests.domain.governor_desk import demands, jumps, policies
+from tests.fakes.store_kit import ANA, small_book
+
+NOW_US = 10**15
 
 NOBODY = "gone@acme.example"
 
@@ -53,10 +56,20 @@ def test_a_ledger_filled_in_bulk_is_the_one_that_was_kept(
             last_us[demand.mailbox] = max(really_us, last_us.get(demand.mailbox, really_us))
     for demand, later_us in waits:
         kept.wait(demand, now_us + later_us)
-    assert filled.load_charges([*under_way, *ended]) == (len(under_way), last_us)
+    assert filled.load_charges([*under_way, *ended], now_us) == (len(under_way), last_us)
     assert filled.load_waiting(_queues(waits, now_us)) == (len(waits), set())
     assert kept.differences(filled, now_us) == []
     assert all(filled.rested_at(mailbox) >= at_us for mailbox, at_us in last_us.items())
+
+
+def test_what_a_person_resolved_as_sent_holds_up_nothing_though_it_is_dated_later() -> None:
+    demand = Demand(mailbox=ANA, workload="cold", recipients=1)
+    sender = Sender(demand, "relay")
+    ends_us = (NOW_US - 2 * UNKNOWN_GUARD_US, NOW_US - 5 + UNKNOWN_GUARD_US)
+    governor = Governor(small_book())
+    charges = [(sender, (), ended_us, False) for ended_us in ends_us]
+    assert governor.load_charges(charges, NOW_US) == (0, {demand.mailbox: NOW_US - 5})
+    assert governor.plan(demand, NOW_US, NOW_US).slot_us == NOW_US
 
 
 def _queues(waits: list[tuple[Demand, int]], now_us: int) -> list[Queue]:

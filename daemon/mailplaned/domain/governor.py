@@ -151,9 +151,9 @@ class Governor:
 
     # --- loading ----------------------------------------------------------------------------------
 
-    def load_charges(self, charges: Iterable[Charge]) -> tuple[int, dict[str, int]]:
+    def load_charges(self, charges: Iterable[Charge], now_us: int) -> tuple[int, dict[str, int]]:
         """See `loading.load_charges`."""
-        return load_charges(self._bindings, charges)
+        return load_charges(self._bindings, charges, now_us)
 
     def load_waiting(self, queues: Iterable[Queue]) -> tuple[int, set[str]]:
         """See `loading.load_waiting`."""

@@ -48,7 +48,9 @@ class Queue(NamedTuple):
     slots: array[int]
 
 
-def load_charges(bindings: Bindings, charges: Iterable[Charge]) -> tuple[int, dict[str, int]]:
+def load_charges(
+    bindings: Bindings, charges: Iterable[Charge], now_us: int
+) -> tuple[int, dict[str, int]]:
     """Fill empty ledgers with what is charged, in the order of its end; equal senders are one.
 
     Returns how many attempts are under way, and when the last one of each mailbox ended.
@@ -76,18 +78,23 @@ def load_charges(bindings: Bindings, charges: Iterable[Charge]) -> tuple[int, di
     last_us = {}
     for mailbox, spacing in bindings.spacings.items():
         if spacing.track.ended:
-            last_us[mailbox] = spacing.last_us = _last_end(spacing.track)
+            last_us[mailbox] = spacing.last_us = _last_end(spacing.track, now_us)
     return under_way, last_us
 
 
-def _last_end(track: Track) -> int:
-    """When the last attempt really ended: an unknown one is dated later than that."""
+def _last_end(track: Track, now_us: int) -> int:
+    """When the last attempt really ended: an unknown one is dated later than that.
+
+    It stays so when a person has resolved it. Once that time has come it holds up nothing more.
+    """
     unknown = list(track.unknown)
     last_us = 0
     for at_us in reversed(track.ended):
-        if not unknown or unknown[-1] != at_us:
+        if unknown and unknown[-1] == at_us:
+            unknown.pop()
+        elif at_us <= now_us:
             return max(last_us, at_us)
-        last_us = max(last_us, unknown.pop() - UNKNOWN_GUARD_US)
+        last_us = max(last_us, at_us - UNKNOWN_GUARD_US)
     return last_us
 
 

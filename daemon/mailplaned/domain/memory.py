@@ -99,7 +99,8 @@ class Memory:
 
     def load(self, charges: Iterable[Charge], queues: Iterable[Queue]) -> None:
         """Fill an empty ledger: what is charged, in the order of its end, and what waits."""
-        self.in_flight, self.last_sent_us = self.governor.load_charges(charges)
+        now_us = self.time.anchor.governed_us
+        self.in_flight, self.last_sent_us = self.governor.load_charges(charges, now_us)
         self.waiting, self.orphans = self.governor.load_waiting(queues)
 
     def wait(self, message: Message) -> None:
