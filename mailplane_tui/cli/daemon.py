@@ -46,7 +46,8 @@ def up(session: Session, *, detach: bool) -> None:
     running = _health(session)
     if running is not None:
         raise Failure(f"a daemon answers at {found.socket} already, pid {running.get('pid')}")
-    pid = _start(session, command, found.state)
+    with progress(session, "waiting until it is ready"):
+        pid = _start(session, command, found.state)
     if session.as_json:
         show_json({"pid": pid, "socket": str(found.socket)})
     else:

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Final
 
 import click
@@ -91,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "_MAILPLANE_COMPLETE" in os.environ:  # a shell asks; it ends in `root.main`
         import_module("mailplane_tui.cli.completion")
     session = Session()
+    if isinstance(sys.stdout, TextIOWrapper):  # names from outside, at a terminal of any encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = root.main(arguments, "mailplane", standalone_mode=False, obj=session)
     except click.UsageError as fault:
@@ -101,6 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(session, fault)
     except click.ClickException as fault:
         return _failed(session, Failure(fault.format_message(), fault.exit_code))
+    except UnicodeEncodeError:
+        return _failed(session, Failure("what was typed is not UTF-8 text"))
     except click.Abort:
         return _failed(session, Failure("stopped"))
     except OSError as fault:

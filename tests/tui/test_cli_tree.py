@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -111,3 +112,15 @@ def test_whatever_the_dashboard_changes_has_a_twin_on_the_command_line() -> None
     changing = [action for action in ACTIONS if action.danger is not Danger.VIEW]
     assert len(changing) > 4
     assert [action.id for action in changing if action.cli is None] == []
+
+
+def test_an_argument_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
+    for words in (["message", "list", "--after"], ["message", "show"]):
+        ended = mailplane(*words, "\udcff", "--socket", str(tmp_path / "none"))
+        assert (ended.code, ended.err) == (1, "mailplane: what was typed is not UTF-8 text\n")
+
+
+def test_with_json_a_failure_is_a_problem_too(tmp_path: Path) -> None:
+    ended = mailplane("status", "--json", "--socket", str(tmp_path / "none"))
+    assert (ended.code, ended.out) == (3, "")
+    assert json.loads(ended.err)["detail"].startswith("no daemon at ")
