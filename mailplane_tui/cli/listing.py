@@ -1,13 +1,25 @@
-"""`mailplane domain` and `mailplane path`: what the book made of them."""
+"""`mailplane domain`, `account` and `path`: what mailboxes send from, through, and by."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
-from mailplane_tui.cli.names import DOMAINS
-from mailplane_tui.cli.output import show_json, show_table
+from mailplane_tui.cli.editing import Table, cap_option, edit_verbs, probe_option, the_item
+from mailplane_tui.cli.names import ACCOUNTS, DOMAINS, PATHS
+from mailplane_tui.cli.output import say, show_caps, show_facts, show_json, show_pauses, show_table
 from mailplane_tui.cli.pausing import pause_scope, resume_scope
 from mailplane_tui.cli.session import Noun, Session, pass_session
+
+_DOMAIN = Table(
+    name="domain", collection="domains", metavar="NAME", what="a sending domain", names=DOMAINS
+)
+_ACCOUNT = Table(
+    name="account", collection="accounts", metavar="NAME", what="an account", names=ACCOUNTS
+)
+_PATH = Table(name="path", collection="paths", metavar="NAME", what="a path", names=PATHS)
 
 
 @click.group(cls=Noun)
@@ -30,8 +42,53 @@ def list_domains(session: Session) -> None:
     show_table(("DOMAIN", "WORKSPACE", "MAILBOXES", "DKIM", "PAUSED"), rows)
 
 
+@domain.command("show")
+@click.argument("name", shell_complete=DOMAINS)
+@pass_session
+def show_domain(session: Session, name: str) -> None:
+    """Show one sending domain: its caps and pauses."""
+    _show(session, _DOMAIN, name, "name", "workspace", "mailboxes", "dkim_selector")
+
+
 pause_scope(domain, "domains", "NAME", "a sending domain", DOMAINS)
 resume_scope(domain, "domains", "NAME", "a sending domain", DOMAINS)
+edit_verbs(domain, _DOMAIN, cap_option("all mailboxes of the domain"))
+
+
+@click.group(cls=Noun)
+def account() -> None:
+    """What a provider bills and limits."""
+
+
+@account.command("list")
+@pass_session
+def list_accounts(session: Session) -> None:
+    """List the provider accounts."""
+    found = list(session.items("/v1/accounts", workspace=session.workspace))
+    if session.as_json:
+        show_json({"items": found, "next": None})
+        return
+    rows = (
+        (
+            row["name"],
+            row["workspace"],
+            _provider(row),
+            row["mailboxes"],
+        )
+        for row in found
+    )
+    show_table(("ACCOUNT", "WORKSPACE", "PROVIDER", "MAILBOXES"), rows)
+
+
+@account.command("show")
+@click.argument("name", shell_complete=ACCOUNTS)
+@pass_session
+def show_account(session: Session, name: str) -> None:
+    """Show one account and its caps."""
+    _show(session, _ACCOUNT, name, "name", "workspace", "mailboxes", provider=_provider)
+
+
+edit_verbs(account, _ACCOUNT, cap_option("all mailboxes of the account"), probe_option)
 
 
 @click.group(cls=Noun)
@@ -51,7 +108,7 @@ def list_paths(session: Session) -> None:
         (
             row["name"],
             row["workspace"],
-            " > ".join(" ".join(tier) for tier in row["tiers"]),
+            _tiers(row),
             row["failover"],
             row["workloads"],
             _held(row),
@@ -59,6 +116,56 @@ def list_paths(session: Session) -> None:
         for row in found
     )
     show_table(("PATH", "WORKSPACE", "TIERS", "FAILOVER", "WORKLOADS", "PAUSED"), rows)
+
+
+@path.command("show")
+@click.argument("name", shell_complete=PATHS)
+@pass_session
+def show_path(session: Session, name: str) -> None:
+    """Show one path: its tiers, who may use it, its pauses."""
+    _show(session, _PATH, name, "name", "workspace", "failover", "workloads", tiers=_tiers)
+
+
+edit_verbs(
+    path,
+    _PATH,
+    click.option(
+        "--tier",
+        "tiers",
+        multiple=True,
+        metavar="ADDRESS,…",
+        callback=lambda _context, _param, tiers: [_tier(text) for text in tiers] or None,
+        help="Mailboxes of one tier, the first tier first. Those given take the place of all.",
+    ),
+)
+
+
+def _show(
+    session: Session, table: Table, name: str, *keys: str, **more: Callable[[Any], object]
+) -> None:
+    """Show some keys of an item, and what is made of others."""
+    row = the_item(session, table, name)
+    if session.as_json:
+        show_json(row)
+        return
+    show_facts((key.replace("_", " "), row[key]) for key in keys)
+    show_facts((key, made(row)) for key, made in more.items())
+    if row.get("caps"):
+        say("")
+        show_caps(row["caps"])
+    show_pauses(row.get("pauses", ()))
+
+
+def _tier(text: str) -> list[str]:
+    return [address for part in text.split(",") if (address := part.strip())]
+
+
+def _tiers(row: dict[str, Any]) -> str:
+    return " > ".join(" ".join(tier) for tier in row["tiers"])
+
+
+def _provider(row: dict[str, Any]) -> str:
+    return f"{row['provider']}{'' if row['supported'] else ' (can not send)'}"
 
 
 def _held(row: dict[str, list[dict[str, str]]]) -> str | None:

@@ -1,4 +1,4 @@
-"""`mailplane mailbox`: sending identities, their headroom and their pauses."""
+"""`mailplane mailbox`: sending identities, their headroom, their pauses, and what the book says."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from mailplane_tui.cli.editing import Table, cap_option, edit_verbs, probe_option
 from mailplane_tui.cli.names import MAILBOXES
-from mailplane_tui.cli.output import say, show_facts, show_json, show_table
+from mailplane_tui.cli.output import say, show_caps, show_facts, show_json, show_pauses, show_table
 from mailplane_tui.cli.pausing import pause_scope, resume_scope
 from mailplane_tui.cli.session import Noun, Session, part, pass_session
 
@@ -54,29 +55,26 @@ def show(session: Session, address: str) -> None:
     more = ("state_reason", "waiting", "sending", "unknown", "next_slot_at", "last_reply")
     show_facts((name, row.get(name)) for name in (*names, *more))
     say("")
-    show_table(
-        ("SCOPE", "WINDOW", "COUNTS", "LIMIT", "SENT", "UNKNOWN", "WAITING", "FREE", "RESETS"),
-        (
-            (
-                cap["scope"],
-                f"{cap['kind']} {cap['window']}",
-                cap["counts"],
-                cap["limit"],
-                cap["sent"],
-                cap["unknown"],
-                cap["waiting"],
-                cap["free"],
-                cap["resets_at"],
-            )
-            for cap in row["caps"]
-        ),
-    )
-    for pause in row["pauses"]:
-        say(f"paused ({pause['id']}, {pause['scope']}) by {pause['actor']}: {pause['reason']}")
+    show_caps(row["caps"])
+    show_pauses(row["pauses"])
 
 
 pause_scope(mailbox, "mailboxes", "ADDRESS", "a mailbox", MAILBOXES)
 resume_scope(mailbox, "mailboxes", "ADDRESS", "a mailbox", MAILBOXES)
+edit_verbs(
+    mailbox,
+    Table(
+        name="mailbox",
+        collection="mailboxes",
+        metavar="ADDRESS",
+        what="a mailbox",
+        names=MAILBOXES,
+    ),
+    click.option("--name", metavar="TEXT", help="The display name in From."),
+    click.option("--account", metavar="NAME", help="The account that it leaves by."),
+    cap_option("the mailbox"),
+    probe_option,
+)
 
 
 def _tightest(caps: list[dict[str, Any]]) -> str | None:

@@ -65,6 +65,33 @@ def _coloured(text: str, colour: Colour | None) -> str:
     return click.style(text, fg=colour)
 
 
+def show_caps(caps: Iterable[dict[str, Any]]) -> None:
+    """Caps with what they have left."""
+    show_table(
+        ("SCOPE", "WINDOW", "COUNTS", "LIMIT", "SENT", "UNKNOWN", "WAITING", "FREE", "RESETS"),
+        (
+            (
+                cap["scope"],
+                f"{cap['kind']} {cap['window']}",
+                cap["counts"],
+                cap["limit"],
+                cap["sent"],
+                cap["unknown"],
+                cap["waiting"],
+                cap["free"],
+                cap["resets_at"],
+            )
+            for cap in caps
+        ),
+    )
+
+
+def show_pauses(pauses: Iterable[dict[str, Any]]) -> None:
+    """Pauses, each with who made it and why."""
+    for pause in pauses:
+        say(f"paused ({pause['id']}, {pause['scope']}) by {pause['actor']}: {pause['reason']}")
+
+
 def _cell(value: object, scrub: Any) -> str:
     if value is None or value == "":
         return "-"

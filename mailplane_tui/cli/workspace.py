@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from mailplane_tui.cli.editing import Table, cap_option, edit_verbs, the_item
 from mailplane_tui.cli.names import WORKSPACES
-from mailplane_tui.cli.output import show_json, show_table
+from mailplane_tui.cli.output import show_facts, show_json, show_pauses, show_table
 from mailplane_tui.cli.pausing import pause_scope, resume_scope
 from mailplane_tui.cli.session import Noun, Session, pass_session
+
+_TABLE = Table(
+    name="workspace",
+    collection="workspaces",
+    metavar="NAME",
+    what="a workspace",
+    names=WORKSPACES,
+)
 
 
 @click.group(cls=Noun)
@@ -28,7 +39,7 @@ def list_workspaces(session: Session) -> None:
             row["name"],
             row["title"],
             row["mailboxes"],
-            [f"{count} {state}" for state, count in row["states"].items() if count],
+            _states(row),
             row["waiting"],
             row["unknown"],
         )
@@ -37,5 +48,24 @@ def list_workspaces(session: Session) -> None:
     show_table(("WORKSPACE", "TITLE", "MAILBOXES", "STATES", "WAITING", "UNKNOWN"), rows)
 
 
+@workspace.command()
+@click.argument("name", shell_complete=WORKSPACES)
+@pass_session
+def show(session: Session, name: str) -> None:
+    """Show one workspace: its mailboxes by state and its pauses."""
+    row = the_item(session, _TABLE, name)
+    if session.as_json:
+        show_json(row)
+        return
+    show_facts((key, row[key]) for key in ("name", "title", "mailboxes", "waiting", "unknown"))
+    show_facts([("states", _states(row))])
+    show_pauses(row["pauses"])
+
+
 pause_scope(workspace, "workspaces", "NAME", "a workspace", WORKSPACES)
 resume_scope(workspace, "workspaces", "NAME", "a workspace", WORKSPACES)
+edit_verbs(workspace, _TABLE, cap_option("all that the workspace sends"))
+
+
+def _states(row: dict[str, Any]) -> list[str]:
+    return [f"{count} {state}" for state, count in row["states"].items() if count]

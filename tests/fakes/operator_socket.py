@@ -9,6 +9,10 @@ import http.server
 import json
 import re
 import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -66,6 +70,15 @@ AUDIT = {
 }  # fmt: skip
 
 
+CHANGE: dict[str, Any] = {
+    "hash": "abc", "applied": True, "problems": [], "notices": [f"n of main {EVIL}", "of another"],
+    "differences": [
+        {"file": "workspaces/acme.toml", "workspace": "acme", "key": "path[main]", "old": None,
+         "new": {}, "text": f"path main added {EVIL}"}
+    ],
+}  # fmt: skip
+
+
 def page(*items: Any) -> dict[str, Any]:
     return {"items": list(items), "next": None}
 
@@ -84,8 +97,17 @@ REPLIES: dict[str, Any] = {
     "POST /v1/workspaces/a%2F..%2Fb/resume": {},
     "GET /v1/domains": page(
         {"name": "acme.example", "workspace": "acme", "mailboxes": 1, "dkim_selector": None,
-         "pauses": []}
+         "caps": [CAP], "pauses": []}
     ),
+    "GET /v1/accounts": page(
+        {"name": "relay", "workspace": "acme", "provider": "smtp", "supported": True,
+         "mailboxes": 1, "caps": []}
+    ),
+    "GET /v1/people": page(
+        {"name": "ana", "role": "owner", "workspaces": [], "unix_user": "ana", "uid": 1000},
+        {"name": "bob", "role": "viewer", "workspaces": ["acme"], "unix_user": None, "uid": 7},
+    ),
+    "POST /v1/book/edits": CHANGE,
     "GET /v1/paths": page(
         {"name": "main", "workspace": "acme", "tiers": [["a@x"], ["b@x"]], "failover": "never",
          "workloads": ["cold"], "pauses": []}
@@ -124,6 +146,19 @@ class Daemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.events = EVENTS
         self.asked: list[tuple[str, Any]] = []
         super().__init__(path, Handler)
+
+
+@contextmanager
+def serving(path: Path) -> Iterator[Daemon]:
+    """A stand-in that answers at a path."""
+    with Daemon(str(path)) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

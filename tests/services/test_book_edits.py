@@ -193,7 +193,7 @@ def test_a_mailbox_is_added_below_the_last_one_in_the_style_of_the_example() -> 
         "kim@acme.example",
         name='Kim "K" Ott',
         account="acme-relay",
-        caps=[{"limit": 50, "per": "day"}],
+        caps=[{"limit": 5000, "per": "day"}],
         ramp={"from": "2026-12-01", "start": 5, "step": 5},
         pace=None,
     )
@@ -206,7 +206,7 @@ def test_a_mailbox_is_added_below_the_last_one_in_the_style_of_the_example() -> 
 address = "kim@acme.example"
 name = "Kim \\"K\\" Ott"
 account = "acme-relay"
-caps = [{ limit = 50, per = "day" }]
+caps = [{ limit = 5_000, per = "day" }]
 ramp = { from = 2026-12-01, start = 5, step = 5 }
 """,
     )

@@ -19,19 +19,15 @@ import pytest
 from mailplane_tui.cli.main import VERBS, main
 from mailplane_wire.problems import problem
 from mailplaned.book.load import load
-from tests.fakes.operator_socket import ANSWER, HEALTH, NOW, Daemon
+from tests.fakes.operator_socket import ANSWER, HEALTH, NOW, Daemon, serving
 
 
 @pytest.fixture
 def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     path = tmp_path / "d.sock"
     monkeypatch.setenv("MAILPLANE_SOCKET", str(path))
-    with Daemon(str(path)) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(path) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -73,6 +69,14 @@ CALLS = [
     (["suppression", "check", "k@x.example"], ["ADDRESS"]),
     (["suppression", "list"], ["ADDRESS"]),
     (["ledger", "verify"], ["2 charges in 1 scopes"]),
+    (["domain", "show", "ACME.example"], ["acme.example", "rolling day"]),
+    (["account", "list"], ["relay", "smtp"]),
+    (["account", "show", "relay"], ["acme"]),
+    (["path", "show", "main"], ["a@x > b@x", "cold"]),
+    (["workspace", "show", "acme"], ["2 ready, 1 full"]),
+    (["people", "list"], ["owner", "all"]),
+    (["path", "add", "main", "--tier", "a@x"], ["path main added", "notice: n of main"]),
+    (["mailbox", "remove", "ana@acme.example", "--yes"], ["path main added"]),
     (["book", "status"], ["abc", "problem: p", "notice: n"]),
 ]
 
@@ -147,6 +151,12 @@ def test_a_refusal_is_one_line_and_an_exit_code(
         (["send", "--json-file", "/dev/null", "--to", "a@b"], 2, "leave the other options out"),
         (["send", "--attach", "/nowhere/x"], 1, "No such file"),
         (["message", "show", "msg_\x1b[2J"], 1, "no such"),
+        (["mailbox", "add", "k@x", "--cap", "50/fortnight"], 2, "50/day"),
+        (["mailbox", "set", "k@x", "account"], 2, "KEY=VALUE"),
+        (["mailbox", "set", "k@x", "--name", "K", "name=L"], 2, "name is given twice"),
+        (["people", "set", "bob", "--role", "boss"], 2, "'boss' is not one of"),
+        (["people", "set", "bob", "--role", "viewer", "--uid", "7", "--unix-user", "b"], 2, "both"),
+        (["path", "remove", "main"], 1, "--yes"),
         ([], 2, "needs a terminal"),
     ],
 )

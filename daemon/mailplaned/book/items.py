@@ -148,19 +148,22 @@ def _item(line: str, path: tuple[str, ...], of_table: Any, counts: Counter[str])
     return Item()
 
 
-def _written(value: Any) -> str:
+def _written(value: Any, *, inside: bool = False) -> str:
+    """A value on one line. In inline tables a number is a limit, 2_000; elsewhere it may be a port."""
     match value:
         case dict():
-            parts = ", ".join(
-                f"{written_key(key)} = {_written(part)}" for key, part in value.items()
+            pairs = (
+                f"{written_key(key)} = {_written(part, inside=True)}" for key, part in value.items()
             )
-            return f"{{ {parts} }}" if parts else "{}"
+            return f"{{ {', '.join(pairs)} }}" if value else "{}"
         case list():
-            return f"[{', '.join(_written(part) for part in value)}]"
+            return f"[{', '.join(_written(part, inside=inside) for part in value)}]"
         case str():
             # Every escape of JSON is one of TOML's.
             text = json.dumps(value, ensure_ascii=False)
             return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
         case bool():
             return "true" if value else "false"
+        case int() if inside:
+            return f"{value:_}"
     return str(value)
