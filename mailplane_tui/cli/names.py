@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 Completer = Callable[[click.Context, click.Parameter, str], list["CompletionItem"]]
 
+COLLECTIONS: Final = {
+    "mailbox": "mailboxes",
+    "domain": "domains",
+    "path": "paths",
+    "workspace": "workspaces",
+}
+"""What a pause can stop by name, and the list that has it."""
+
 _ANSWER_S: Final = 1.0
 _HELP_LENGTH: Final = 60
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._@+/-]+")
@@ -68,8 +76,7 @@ def _found(
 
 
 def _what_is_paused(context: click.Context, begun: str) -> str:
-    kinds = {"mailbox": "mailboxes", "domain": "domains", "path": "paths"}
-    return address("/v1/names", of=kinds.get(context.params["kind"], "workspaces"), prefix=begun)
+    return address("/v1/names", of=COLLECTIONS.get(context.params.get("kind", "")), prefix=begun)
 
 
 WORKSPACES: Final = _of_book("workspaces")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mailplane_tui.cli.names import PAUSES, TO_PAUSE
+from mailplane_tui.cli.names import COLLECTIONS, PAUSES, TO_PAUSE
 from mailplane_tui.cli.output import say, show_json, show_table
 from mailplane_tui.cli.session import Noun, Session, part, pass_session
 
@@ -32,7 +32,7 @@ def list_pauses(session: Session) -> None:
 
 
 @pause.command()
-@click.argument("kind", type=click.Choice(["mailbox", "domain", "path", "workspace", "everything"]))
+@click.argument("kind", type=click.Choice([*COLLECTIONS, "everything"]))
 @click.argument("name", required=False, shell_complete=TO_PAUSE)
 @click.option("--reason", required=True, help="Why; it is kept in the audit log.")
 @click.option("--until", metavar="TIME", help="When it ends by itself.")
@@ -43,8 +43,10 @@ def add(session: Session, kind: str, name: str | None, reason: str, until: str |
         raise click.UsageError("name what to pause; only everything has no name")
     if kind == "everything" and session.workspace is not None:
         raise click.UsageError("everything is every workspace; pause add workspace NAME is one")
-    if kind == "path" and session.workspace is not None:
-        name = f"{session.workspace}/{name}"  # each workspace names its own paths
+    if name is not None:
+        session.check_home(COLLECTIONS[kind], name)
+        if kind == "path" and session.workspace is not None:
+            name = f"{session.workspace}/{name}"  # each workspace names its own paths
     scope: dict[str, Any] = {kind: name or True}
     body = {"scope": scope, "reason": reason} | ({"until": until} if until else {})
     made = session.call("POST", "/v1/pauses", body)

@@ -18,6 +18,7 @@ def pause_scope(noun: Noun, collection: str, metavar: str, what: str, names: Com
     @click.option("--until", metavar="TIME", help="Until then, such as 2026-12-01T08:00:00Z.")
     @pass_session
     def pause(session: Session, name: str, reason: str, until: str | None) -> None:
+        session.check_home(collection, name)
         body = {"reason": reason} | ({"until": until} if until else {})
         reply = session.call("POST", f"/v1/{collection}/{part(name)}/pause", body)
         if session.as_json:
@@ -35,6 +36,7 @@ def resume_scope(noun: Noun, collection: str, metavar: str, what: str, names: Co
     @click.option("--acknowledge", is_flag=True, help="Lift also what a rule or a provider paused.")
     @pass_session
     def resume(session: Session, name: str, reason: str, *, acknowledge: bool) -> None:
+        session.check_home(collection, name)
         body = {"reason": reason, "acknowledge": acknowledge}
         reply = session.call("POST", f"/v1/{collection}/{part(name)}/resume", body)
         if session.as_json:

@@ -100,6 +100,14 @@ class Session:
             if after is None:
                 return
 
+    def check_home(self, collection: str, name: str) -> None:
+        """Refuse a name of the book that is not of the workspace that is meant. Raises Failure."""
+        if self.workspace is None:
+            return
+        asked = {"of": collection, "prefix": name, "workspace": self.workspace}
+        if name not in self.call("GET", address("/v1/names", **asked))["items"]:
+            raise Failure(f"{self.workspace} has no {name} among its {collection}")
+
     def refusal(self, problem: Problem) -> Failure:
         """The failure that a problem ends in."""
         import msgspec

@@ -47,9 +47,8 @@ def test_a_verb_takes_the_common_flags_says_what_it_does_and_refuses_a_wrong_opt
 def test_without_a_daemon_a_verb_ends_with_3_wherever_the_flags_stand(
     name: str, tmp_path: Path
 ) -> None:
-    file = tmp_path / "file"
-    file.touch()
-    places = defaultdict(lambda: "x", folder=str(tmp_path))
+    (tmp_path / "mailplane.toml").touch()
+    places = defaultdict(lambda: "x", folder=str(tmp_path), config=str(tmp_path))
     words = [*name.split(), *USES[name].arguments(places)]
     words = words[: words.index("--socket")] if "--socket" in words else words
     flags = ["--socket", str(tmp_path / "none"), "--config", "c", "--state", "s"]
