@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,7 +32,12 @@ ANA, BEN = "ana@acme.example", "ben@acme.example"
 VIEWER = 61004
 WHY = {"reason": "because"}
 
-LOOKING = {"POST /v1/preflight", "POST /v1/suppressions/check", "POST /v1/audit/checkpoints"}
+LOOKING = {
+    "POST /v1/preflight",
+    "POST /v1/suppressions/check",
+    "POST /v1/audit/checkpoints",
+    "POST /v1/book/diff",
+}
 """What asks by POST and changes nothing that a person is answerable for."""
 
 WITHOUT_A_VERB = {
@@ -39,9 +45,6 @@ WITHOUT_A_VERB = {
     "GET /v1/names": "is for the completion of names",
     "POST /v1/everything/pause": "is POST /v1/pauses, which pause add sends",
     "POST /v1/everything/resume": "is DELETE /v1/pauses/{id} of each, which pause lift sends",
-    "POST /v1/book/diff": "its verb is being made",
-    "POST /v1/book/apply": "its verb is being made",
-    "GET /v1/book/history": "its verb is being made",
 }
 
 pytestmark = [
@@ -331,6 +334,27 @@ def test_a_path_of_several_workspaces_is_paused_in_the_one_that_is_meant_or_not_
     assert json.loads(meant.out)["scope"] == "path:beta/beta-way"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "mailbox pause ida@beta.example",
+        "mailbox resume ida@beta.example",
+        "domain pause beta.example",
+        "workspace pause beta",
+        "pause add mailbox ida@beta.example",
+        "pause add path beta-no",
+    ],
+)
+def test_a_name_of_another_workspace_than_the_one_that_is_meant_is_refused(
+    house: House, line: str
+) -> None:
+    before = house.daemon.door.get("/v1/pauses")
+    ended = mailplane(*line.split(), "--reason", "r", "--workspace", "acme", *house.at)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("mailplane: acme has no ")
+    assert house.daemon.door.get("/v1/pauses") == before
+
+
 def test_the_workspace_that_is_given_narrows_every_list(house: House, walk: Walk) -> None:
     door = house.daemon.door
     for name in ("acme", "beta"):
@@ -382,3 +406,26 @@ def test_the_doctor_tells_a_viewer_what_it_could_not_look_at(house: House) -> No
     found = {check["check"]: check for check in json.loads(ended.out)["items"]}
     assert found["audit log"]["status"] == "warning"
     assert "viewer (viewer) may not read the audit log" in found["audit log"]["detail"]
+
+
+def test_another_folder_is_compared_and_put_in_place_of_the_book(
+    house: House, tmp_path: Path
+) -> None:
+    daemon = house.daemon
+    folder = tmp_path / "other"
+    shutil.copytree(daemon.config, folder)
+    path = folder / "workspaces/beta.toml"
+    path.write_text(path.read_text() + '\n[retention]\naudit = "3y"\n')
+    said = mailplane("book", "diff", str(folder), *house.at)
+    assert (said.code, said.out) == (0, "retention added: audit 3y\n")
+    path.write_text(path.read_text() + "oops\n")
+    for verb in ("diff", "apply"):
+        said = mailplane("book", verb, str(folder), *house.at)
+        assert said.code == 1
+        assert said.out.startswith("problem: workspaces/beta.toml: line ")
+    path.write_text(path.read_text().removesuffix("oops\n"))
+    said = mailplane("book", "apply", str(folder), "--yes", *house.at)
+    assert (said.code, said.out.splitlines()[0]) == (0, "retention added: audit 3y")
+    assert (daemon.config / "workspaces/beta.toml").read_text() == path.read_text()
+    said = mailplane("audit", "search", "retention", *house.at)
+    assert "retention added  retention  audit 3y (workspaces/beta.toml)" in said.out
