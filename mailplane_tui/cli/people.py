@@ -66,7 +66,7 @@ def change(
     uid: int | None,
     workspaces: tuple[str, ...],
 ) -> int:
-    """Give a person a role; a new one needs a Unix user."""
+    """Give a person a role; one who is new needs a Unix user."""
     if unix_user is not None and uid is not None:
         raise click.UsageError("give --unix-user or --uid, not both")
     values: dict[str, Any] = {"role": role}

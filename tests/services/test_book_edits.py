@@ -303,6 +303,8 @@ def test_a_person_is_known_by_name_and_workspaces() -> None:
     assert one(DAEMON, "set", "member", "eve", role="viewer", uid=7, unix_user=None) == (
         DAEMON + '\n[[member]]\nname = "eve"\nrole = "viewer"\nuid = 7\n'
     )
+    further = one(DAEMON, "set", "member", "bob", role="admin", workspaces=["beta"])
+    assert further.endswith('\nunix_user = "bob"\nrole = "admin"\nworkspaces = ["beta"]\n')
     again = edit("add", "member", "bob", workspaces=["acme"], role="viewer")
     assert "is there already" in refusal(DAEMON, again)
 
@@ -453,3 +455,11 @@ def test_comments_at_the_end_of_an_item_belong_to_it_unless_a_head_follows() -> 
     assert one(text, "remove", "domain", "a") == text[text.index("# The") :]
     assert one(text, "remove", "domain", "b") == text[: text.index('[[domain]]\nname = "b"')]
     assert one(text, "add", "domain", "c") == text + '\n[[domain]]\nname = "c"\n'
+
+
+def test_the_first_item_of_a_table_goes_below_what_the_end_of_the_file_says() -> None:
+    text = '[workspace]\nname = "acme"\n\n# Domains\n'
+    new = one(text, "add", "domain", "acme.example")
+    assert new == text + '\n[[domain]]\nname = "acme.example"\n'
+    assert one(new, "remove", "domain", "acme.example") == text
+    assert one("# only this\n", "add", "member", "ana").startswith("# only this\n\n[[member]]\n")

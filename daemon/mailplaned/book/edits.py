@@ -23,6 +23,8 @@ from mailplaned.book.source import nearest, parse, shown
 _ORDER: Final = ("workspace", "account", "domain", "mailbox", "path", "workload")
 """The tables as the example has them; the first item of one goes behind those before it."""
 
+_USER: Final = frozenset({"unix_user", "uid"})
+
 _ANOTHER_WAY: Final = "its table is written in another way"
 _BY_HAND: Final = "edit the file by hand"
 
@@ -37,7 +39,7 @@ def edited(name: str, text: str, edits: Sequence[BookEdit]) -> str:
     A person may stand several times in `member`, each time for other workspaces. `workspaces` of
     the values says which entry is meant (null or empty: the one for the whole daemon), and may be
     left out where the name stands once; so no edit changes what an entry is for. Where there is
-    none, `set` makes it.
+    none, `set` makes it, for the Unix user that the person is elsewhere if none is given.
 
     Raises EditRefused. Whether the result is a book is not judged here.
     """
@@ -75,7 +77,7 @@ class _File:
         if edit.op == "remove":
             self._remove(self._the(edit, found))
         elif edit.table == "member" and not found:
-            self._add(edit, values)
+            self._add(edit, values if _USER & values.keys() else self._user(edit) | values)
         else:
             self._set(edit, self._the(edit, found), values)
 
@@ -113,6 +115,11 @@ class _File:
             if isinstance(value, dict):
                 yield name or name_of(table, value), value
 
+    def _user(self, edit: BookEdit) -> dict[str, Any]:
+        """Which Unix user a person is, by the other entries of that name."""
+        known = [item.value for item in self._meant(edit, {})]
+        return {key: value for key, value in known[0].items() if key in _USER} if known else {}
+
     def _add(self, edit: BookEdit, values: dict[str, Any]) -> None:
         table, name = edit.table, folded(edit.table, edit.name)
         items = [item for item in self._items if item.table == table]
@@ -147,6 +154,8 @@ class _File:
         place = places[-1] if places else last
         above = self._items[place]
         end = above.end(last=place == last)
+        if place == last and above.table != new.table:
+            end = len(above.lines)  # comments at the end of the file may be about what is new
         new.lines += above.lines[end:]
         del above.lines[end:]
         if end:

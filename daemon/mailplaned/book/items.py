@@ -53,8 +53,8 @@ class Item:
 
         `last` says that nothing follows in the file.
         """
-        said = [place for place, line in enumerate(self.lines) if _says(line)]
-        below = end = said[-1] + 1 if said else len(self.lines)
+        end = max((place + 1 for place, line in enumerate(self.lines) if _says(line)), default=0)
+        below = end
         while below < len(self.lines) and self.lines[below].strip():
             below += 1
         return below if last or below < len(self.lines) else end
@@ -149,7 +149,7 @@ def _item(line: str, path: tuple[str, ...], of_table: Any, counts: Counter[str])
 
 
 def _written(value: Any, *, inside: bool = False) -> str:
-    """A value on one line. In inline tables a number is a limit, 2_000; elsewhere it may be a port."""
+    """A value on one line. In inline tables a number is a limit, 2_000; else it may be a port."""
     match value:
         case dict():
             pairs = (
