@@ -393,20 +393,33 @@ def test_a_relay_has_the_usual_port_of_its_encryption(
         ("folder", "can't be read"),
         ("gone", "can't be read"),
         ("pipe", "no regular file"),
-        ("zeros", "no regular file"),
+        ("zeros", "a link out of the folder"),
+        ("elsewhere", "a link out of the folder"),
+        ("itself", "can't be read, Too many levels of symbolic links"),
         ("noise", "larger than"),
     ],
 )
 def test_a_hostile_file_is_a_problem_not_a_fault(tmp_path: Path, name: str, reason: str) -> None:
-    folder = book(tmp_path, deep="a = " + "[" * 5000, big="# " + "x" * 5_000_000)
+    folder = book(tmp_path / "book", deep="a = " + "[" * 5000, big="# " + "x" * 5_000_000)
     (folder / "workspaces" / "folder.toml").mkdir()
     (folder / "workspaces" / "gone.toml").symlink_to("nowhere")
     os.mkfifo(folder / "workspaces" / "pipe.toml")
     (folder / "workspaces" / "zeros.toml").symlink_to("/dev/zero")
+    (folder / "workspaces" / "itself.toml").symlink_to("itself.toml")
+    (tmp_path / "private.toml").write_text(MINIMAL)
+    (folder / "workspaces" / "elsewhere.toml").symlink_to(tmp_path / "private.toml")
     with (folder / "workspaces" / "noise.toml").open("wb") as endless:
         endless.truncate(2**40)
     (found,) = [text for text in read(folder).problems if text.startswith(f"workspaces/{name}")]
     assert reason in found
+
+
+def test_a_link_within_the_folder_is_the_file_that_it_leads_to(tmp_path: Path) -> None:
+    folder = book(tmp_path, acme=MINIMAL)
+    path = folder / "workspaces/acme.toml"
+    path.rename(folder / "acme-2026.toml")
+    path.symlink_to("../acme-2026.toml")
+    assert read(folder).problems == ()
 
 
 @pytest.mark.parametrize(

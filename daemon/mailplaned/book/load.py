@@ -118,6 +118,10 @@ def read(folder: Path) -> Files:
             problems.append(f"{name!a}: file: a name that can't be shown; rename it")
             continue
         try:
+            # Not Path.resolve: that raises for a link to itself.
+            if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+                problems.append(f"{name}: file: a link out of the folder; put the file itself here")
+                continue
             found_in = file_content(path)
         except OSError as fault:
             problems.append(f"{name}: file: can't be read, {fault.strerror}; mend its permissions")
