@@ -73,7 +73,7 @@ def diff(session: Session, folder: Path | None) -> int:
         show_json(found)
     else:
         for problem in found["problems"]:
-            say(f"problem: {problem}")
+            say(f"problem: {problem}", "red")
         for difference in found["differences"]:
             say(difference["text"])
         if not found["differences"] and not found["problems"]:

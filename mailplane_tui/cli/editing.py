@@ -120,10 +120,10 @@ def show_change(session: Session, change: dict[str, Any], about: str = "") -> in
             say("nothing has changed")
         for notice in change["notices"]:
             if about in notice:
-                say(f"notice: {notice}")
+                say(f"notice: {notice}", "yellow")
     else:
         for problem in change["problems"]:
-            say(f"problem: {problem}")
+            say(f"problem: {problem}", "red")
     return 0 if change["applied"] else REFUSED
 
 
