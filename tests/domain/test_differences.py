@@ -139,6 +139,28 @@ def test_of_an_address_on_the_web_only_the_host_is_told() -> None:
     assert (found.old, found.new) == ("https://crm.example/…", "http://other.example/…")
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("HTTPS://u:p@other.example/x", "HTTPS://other.example/…"),
+        (" https://other.example/x", "https://other.example/…"),
+        ("https://[x", "https:///…"),
+    ],
+)
+def test_no_form_of_an_address_on_the_web_tells_more_or_stops_the_rest(
+    value: str, told: str
+) -> None:
+    (found,) = change(BOOK, with_(workspace=BOOK["workspace"] | {"title": value}))
+    assert found.new == told
+
+
+def test_items_of_one_name_are_told_as_a_whole() -> None:
+    twins = [{"name": "crm", "url": "one"}, {"name": "crm", "url": "two"}]
+    other = [twins[0] | {"url": "three"}, twins[1]]
+    (found,) = change(with_(webhook=twins), with_(webhook=other))
+    assert (found.key, found.old, found.new) == ("webhook", twins, other)
+
+
 def test_a_value_without_end_is_not_kept() -> None:
     tiers = [[f"box{number}@acme.example" for number in range(1_000)]]
     (found,) = change(BOOK, with_(path=[{"name": "out", "tiers": tiers}]))

@@ -140,7 +140,10 @@ def _items(table: str, old: Any, new: Any) -> Iterator[tuple[str | None, Any, An
 
 
 def _named(table: str, value: Any) -> Tree | None:
-    """The items of a table by name; None when they have none. A person can have several."""
+    """The items of a table by name; None when they have none, or not one each.
+
+    A person can have several.
+    """
     if value is None:
         return {}
     if table == "workload":
@@ -154,7 +157,10 @@ def _named(table: str, value: Any) -> Tree | None:
             return None
         if table == "member" and item.get("workspaces"):
             name += f" in {', '.join(map(str, item['workspaces']))}"
-        found[name.lower() if table in ("mailbox", "domain") else name] = item
+        name = name.lower() if table in ("mailbox", "domain") else name
+        if name in found:
+            return None
+        found[name] = item
     return found
 
 
@@ -189,6 +195,13 @@ def _json(value: Any) -> Any:
             return {name: _json(found) for name, found in value.items()}
         case list():
             return [_json(found) for found in value]
-        case str() if value.startswith(("https://", "http://")):
-            return f"{value.partition(':')[0]}://{urlsplit(value).hostname or ''}/…"
+        case str() if value.lstrip().lower().startswith(("https://", "http://")):
+            return f"{value.lstrip().partition(':')[0]}://{_host(value)}/…"
     return value
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # what stands between brackets is no address
+        return ""
