@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mailplane_tui.cli.names import MAILBOXES
+from mailplane_tui.cli.names import MAILBOXES, UNKNOWN
 from mailplane_tui.cli.output import say, show_facts, show_json, show_table
 from mailplane_tui.cli.session import Noun, Session, address, part, pass_session
 
@@ -88,7 +88,7 @@ def cancel(session: Session, message_id: str, reason: str) -> None:
 
 
 @message.command()
-@click.argument("message_id", metavar="ID")
+@click.argument("message_id", metavar="ID", shell_complete=UNKNOWN)
 @click.option("--sent", "outcome", flag_value="sent", help="It was delivered.")
 @click.option("--not-sent", "outcome", flag_value="not_sent", help="It was not; it may go again.")
 @click.option("--reason", required=True, help="How you found out; kept in the audit log.")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mailplane_tui.cli.editing import book_edit, send_edit
-from mailplane_tui.cli.names import WORKSPACES
+from mailplane_tui.cli.names import PEOPLE, WORKSPACES
 from mailplane_tui.cli.output import show_json, show_table
 from mailplane_tui.cli.session import Noun, Session, pass_session
 
@@ -47,7 +47,7 @@ def list_people(session: Session) -> None:
 
 
 @people.command("set")
-@click.argument("name")
+@click.argument("name", shell_complete=PEOPLE)
 @click.option(
     "--role",
     required=True,
@@ -77,7 +77,7 @@ def change(
 
 
 @people.command()
-@click.argument("name")
+@click.argument("name", shell_complete=PEOPLE)
 @_IN
 @pass_session
 def remove(session: Session, name: str, workspaces: tuple[str, ...]) -> int:

@@ -6,13 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.operator_socket import PAUSE, Daemon, page
+from tests.fakes.operator_socket import PAUSE, Daemon, page, serving
 
 BREAKS = " \t\n\"'@><=;|&(:"
 """COMP_WORDBREAKS as bash has it (bash(1))."""
@@ -23,13 +22,9 @@ NAMES = ["ana@acme.example", "anton@acme.example", "a$(touch owned)", "a b", "a*
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    with Daemon(str(tmp_path / "sock")) as server:
+    with serving(tmp_path / "sock") as server:
         server.replies["GET /v1/names"] = page(*NAMES)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def ask(shell: str, line: str, folder: Path) -> list[str]:
@@ -68,6 +63,8 @@ def ask(shell: str, line: str, folder: Path) -> list[str]:
         ("bash", "mailplane send --mailbox ant", ["plain,anton@acme.example"]),
         ("bash", "mailplane pause add domain z", ["plain,z"]),
         ("bash", "mailplane status --config ", ["dir,"]),
+        ("bash", "mailplane message resolve ", ["plain,msg_1"]),
+        ("bash", "mailplane people remove b", ["plain,bob"]),
         ("zsh", "mailplane mailbox resume ant", ["plain", "anton@acme.example", "_"]),
         ("fish", "mailplane workspace pause z", ["plain,z"]),
     ],

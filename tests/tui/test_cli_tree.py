@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from mailplane_tui.actions import ACTIONS, Action, Danger
 from tests.fakes.command_tree import USES, mailplane, nouns, verbs
+from tests.fakes.operator_socket import PAUSE, page, serving
 from tests.tui.test_cli import FORBIDDEN
 
 COMMON = ("--json", "--workspace", "--socket", "--config", "--state", "--yes")
@@ -117,6 +119,22 @@ def test_an_argument_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> N
     for words in (["message", "list", "--after"], ["message", "show"]):
         ended = mailplane(*words, "\udcff", "--socket", str(tmp_path / "none"))
         assert (ended.code, ended.err) == (1, "mailplane: what was typed is not UTF-8 text\n")
+
+
+def test_a_terminal_of_another_encoding_gets_escapes_for_what_it_lacks(tmp_path: Path) -> None:
+    with serving(tmp_path / "sock") as daemon:
+        daemon.replies["GET /v1/pauses"] = page(PAUSE | {"reason": "grün 漢"})
+        done = subprocess.run(
+            [sys.executable, "-m", "mailplane_tui", "pause", "list"],
+            env={
+                **os.environ,
+                "PYTHONIOENCODING": "latin-1",
+                "MAILPLANE_SOCKET": str(tmp_path / "sock"),
+            },
+            capture_output=True,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.endswith(b"gr\xfcn \\u6f22\n")
 
 
 def test_with_json_a_failure_is_a_problem_too(tmp_path: Path) -> None:
