@@ -242,7 +242,7 @@ def test_a_mailbox_is_removed_with_one_blank_line_and_every_comment_around_stays
 
 def test_a_workspace_grows_from_nothing_and_goes_back_to_it() -> None:
     text = edited(
-        "beta.toml",
+        "workspaces/beta.toml",
         "",
         [
             edit("add", "workspace", "beta", title="Beta", timezone="Europe/Paris"),
@@ -279,6 +279,12 @@ paths = ["out"]
 """
     )
     assert one(text, "remove", "workspace", "beta") == ""
+
+
+@pytest.mark.parametrize("name", ["mailplane.toml", "workspaces/../../beta.toml", "beta.toml"])
+def test_a_new_workspace_is_in_a_file_of_its_name_and_nowhere_else(name: str) -> None:
+    with pytest.raises(EditRefused, match="not the name of its new file"):
+        edited(name, "", [edit("add", "workspace", "beta")])
 
 
 def test_a_person_is_known_by_name_and_workspaces() -> None:

@@ -125,6 +125,8 @@ class _File:
         items = [item for item in self._items if item.table == table]
         if self._meant(edit, {"workspaces": None} | values) or (table == "workspace" and self.tree):
             raise self._refused(edit, "is there already", "set its values, or use another name")
+        if table == "workspace" and self._name != f"workspaces/{name}.toml":
+            raise self._refused(edit, "is not the name of its new file", "give both the same")
         value = {key: value for key, value in values.items() if value is not None}
         if table != "workload":
             key = "address" if table == "mailbox" else "name"
