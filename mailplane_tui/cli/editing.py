@@ -130,13 +130,10 @@ def show_change(session: Session, change: dict[str, Any], about: str = "") -> in
 def the_item(session: Session, table: Table, name: str) -> dict[str, Any]:
     """What the daemon's list says of one item. Raises Failure."""
     found = _items(session, table, name)
-    if len(found) > 1:
-        homes = " and ".join(row["workspace"] for row in found)
-        raise click.UsageError(f"{table.name} {name} is in {homes}: give --workspace")
     if not found:
         where = f" in {session.workspace}" if session.workspace else ""
         raise Failure(f"there is no {table.name} {name}{where}")
-    return found[0]
+    return _only(table, name, found)
 
 
 def _items(session: Session, table: Table, name: str) -> list[dict[str, Any]]:
@@ -166,9 +163,15 @@ def _workspace_of(session: Session, table: Table, name: str) -> str:
     """
     if table.name == "workspace":
         return name
-    if session.workspace is None and _items(session, table, name):
-        return str(the_item(session, table, name)["workspace"])
-    return _workspace(session)
+    found = _items(session, table, name) if session.workspace is None else []
+    return str(_only(table, name, found)["workspace"]) if found else _workspace(session)
+
+
+def _only(table: Table, name: str, found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    if len(found) > 1:
+        homes = " and ".join(row["workspace"] for row in found)
+        raise click.UsageError(f"{table.name} {name} is in {homes}: give --workspace")
+    return found[0]
 
 
 def _workspace(session: Session) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from mailplane_tui.cli.editing import Table, cap_option, edit_verbs, probe_option, the_item
-from mailplane_tui.cli.names import ACCOUNTS, DOMAINS, PATHS
+from mailplane_tui.cli.names import ACCOUNTS, DOMAINS, MAILBOXES, PATHS
 from mailplane_tui.cli.output import say, show_caps, show_facts, show_json, show_pauses, show_table
 from mailplane_tui.cli.pausing import pause_scope, resume_scope
 from mailplane_tui.cli.session import Noun, Session, pass_session
@@ -134,6 +134,7 @@ edit_verbs(
         "tiers",
         multiple=True,
         metavar="ADDRESS,…",
+        shell_complete=MAILBOXES,
         callback=lambda _context, _param, tiers: [_tier(text) for text in tiers] or None,
         help="Mailboxes of one tier, the first tier first. Those given take the place of all.",
     ),
@@ -165,7 +166,8 @@ def _tiers(row: dict[str, Any]) -> str:
 
 
 def _provider(row: dict[str, Any]) -> str:
-    return f"{row['provider']}{'' if row['supported'] else ' (can not send)'}"
+    provider: str = row["provider"]
+    return provider if row["supported"] else f"{provider} (can't send yet)"
 
 
 def _held(row: dict[str, list[dict[str, str]]]) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mailplane_tui.cli.editing import Table, cap_option, edit_verbs, probe_option
-from mailplane_tui.cli.names import MAILBOXES
+from mailplane_tui.cli.names import ACCOUNTS, MAILBOXES
 from mailplane_tui.cli.output import say, show_caps, show_facts, show_json, show_pauses, show_table
 from mailplane_tui.cli.pausing import pause_scope, resume_scope
 from mailplane_tui.cli.session import Noun, Session, part, pass_session
@@ -71,7 +71,12 @@ edit_verbs(
         names=MAILBOXES,
     ),
     click.option("--name", metavar="TEXT", help="The display name in From."),
-    click.option("--account", metavar="NAME", help="The account that it leaves by."),
+    click.option(
+        "--account",
+        metavar="NAME",
+        shell_complete=ACCOUNTS,
+        help="The account that it leaves by.",
+    ),
     cap_option("the mailbox"),
     probe_option,
 )

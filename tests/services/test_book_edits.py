@@ -112,8 +112,11 @@ def test_set_changes_the_keys_of_one_item_and_no_other_byte(
     assert new.endswith(ACME[end:])
     inside = new[start : len(new) - len(ACME) + end]
     for line in ACME[start:end].splitlines():
-        if line.partition(" = ")[0] in kept:
+        key = line.partition(" = ")[0]
+        if key in kept:
             assert line in inside
+        if values.get(key, "") is not None:
+            assert all(comment in inside for comment in comments(line))
 
 
 @given(values=st.dictionaries(KEYS, VALUES, max_size=4), name=HOSTILE, item=st.sampled_from(ITEMS))
