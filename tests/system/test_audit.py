@@ -70,7 +70,7 @@ def test_what_was_exported_is_verified_with_the_export_and_the_key_alone(
     altered = tmp_path / "altered"
     altered.write_text(text.replace("why 4", "why 5", 1))
     found = said(run("verify", str(altered), "--public-key", key), 1)
-    assert "wrong: entry 6: the value of detail.reason is not the one that was sealed" in found
+    assert "wrong: entry 7: the value of detail.reason is not the one that was sealed" in found
     other = said(run("verify", str(tmp_path / "all"), "--public-key", "0" * 64), 1)
     assert "is signed by another key" in other
     no_key = run("verify", str(tmp_path / "all"))
@@ -84,9 +84,9 @@ def test_what_was_exported_is_verified_with_the_export_and_the_key_alone(
 
 def test_one_entry_is_proved_without_the_others(changed: Daemon, tmp_path: Path) -> None:
     path = tmp_path / "entry"
-    said(run("prove", "4", "--output", str(path), of=changed))
+    said(run("prove", "5", "--output", str(path), of=changed))
     head, line, end = map(json.loads, path.read_text().splitlines())
-    assert (line["seq"], line["personal"]["detail.reason"][1]) == (4, "why 2")
+    assert (line["seq"], line["personal"]["detail.reason"][1]) == (5, "why 2")
     assert head["holds"] == "entry"
     key = said(run("key", of=changed)).strip()
     report = json.loads(said(run("verify", "--json", str(path), "--public-key", key)))
@@ -134,15 +134,15 @@ def test_a_search_is_a_filter_of_the_list(changed: Daemon) -> None:
         return [row["seq"] for row in changed.door.all(f"/v1/audit?{query}")]
 
     everything = changed.door.all("/v1/audit")
-    assert found("action=pause&target=ana@acme") == [2, 4, 6, 8]
-    assert found("workspace=bolt") == [10, 11]
+    assert found("action=pause&target=ana@acme") == [3, 5, 7, 9]
+    assert found("workspace=bolt") == [11, 12]
     assert found("target=ben&workspace=bolt") == []
     first, last = everything[5]["at"], everything[8]["at"]
     between = [row["seq"] for row in everything if first <= row["at"] < last]
     assert found(f"since={first}&until={last}") == between
     page = changed.door.get("/v1/audit?action=pause&limit=2")
-    assert [row["seq"] for row in page["items"]] == [2, 3]
-    assert page["next"] == "3"
+    assert [row["seq"] for row in page["items"]] == [3, 4]
+    assert page["next"] == "4"
     for query in ("since=yesterday", "actor=", "action=%0a", "target=x&last=3"):
         assert changed.door.call("GET", f"/v1/audit?{query}").status == 422, query
     lines = said(run("search", "ana@", of=changed))
@@ -157,7 +157,7 @@ def test_an_address_is_forgotten_and_the_log_still_verifies(changed: Daemon) -> 
     assert "can't be put back" in refused.stderr
     done = said(run("redact", "--yes", address, "--reason", "asked to be forgotten", of=changed))
     assert done == "1 values were taken out\n"
-    shown = next(row for row in changed.door.all("/v1/audit") if row["seq"] == 10)
+    shown = next(row for row in changed.door.all("/v1/audit") if row["seq"] == 11)
     assert shown["detail"]["reason"] == "(redacted)"
     assert address not in json.dumps(changed.door.all("/v1/audit"))
     report = json.loads(said(run("verify", "--json", of=changed)))
@@ -177,7 +177,7 @@ def test_what_is_new_is_signed_at_a_stop(tmp_path: Path) -> None:
         connection = sqlite3.connect(made.state / DATABASE)
         (last,) = connection.execute("SELECT max(seq) FROM audit").fetchone()
         connection.close()
-        assert json.loads(lines[-1])["size"] == last == 2
+        assert json.loads(lines[-1])["size"] == last == 3
         modes = {path.name: path.stat().st_mode & 0o777 for path in made.state.iterdir()}
         assert modes["audit.key"] == modes["audit-checkpoints.jsonl"] == 0o600
 
