@@ -10,7 +10,7 @@ import pwd
 import tomllib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +21,9 @@ import structlog
 from mailplane_wire.book import BookEdits
 from mailplane_wire.resources import BookView
 from mailplaned.book.edits import EditRefused, edited
-from mailplaned.book.load import DAEMON_FILE, WORKSPACES, Files, Loaded, judge_here, load_here
-from mailplaned.book.saving import NotSaved, Saver, Unfinished
+from mailplaned.book.load import DAEMON_FILE, WORKSPACES, Files, Loaded, judge_here, read
+from mailplaned.book.saving import NotSaved, Saver
+from mailplaned.book.source import shown
 from mailplaned.book.watch import changes
 from mailplaned.domain.differences import Difference, differences
 from mailplaned.domain.policy import Policy
@@ -43,14 +44,23 @@ _AT_START: Final = {
 _log = structlog.get_logger("daemon")
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """How files were to be by command, and whose it was."""
+
+    actor: str
+    files: Mapping[str, bytes | None]
+
+
 class Books:
     """The book in force, and every way to another one."""
 
     def __init__(self, folder: Path, pending: Path) -> None:
         self.lock = asyncio.Lock()
         self._folder = folder
+        self._was_there = False
         self._saver = Saver(folder, pending)
-        self._unfinished: Unfinished | None = None
+        self._order: _Order | None = None  # until it is in force
         self._loaded = Loaded(policy=Policy(), problems=())
         self._view: BookView | None = None
         self._applied_us = 0
@@ -64,10 +74,12 @@ class Books:
     async def first(self) -> Policy:
         """The book that the daemon starts with. Raises Refused."""
         try:
-            self._unfinished = await asyncio.to_thread(self._saver.finish)
+            left = await asyncio.to_thread(self._saver.finish)
         except (OSError, msgspec.MsgspecError) as fault:
             raise Refused(f"an edit of the book can't be finished: {fault}", EX_CONFIG) from fault
-        loaded = await asyncio.to_thread(load_here, self._folder)
+        if left is not None:
+            self._order = _Order(left.actor, left.contents)
+        loaded = await asyncio.to_thread(lambda: judge_here(self._read()))
         if loaded.policy is None:
             words = "the book has problems:\n  " + "\n  ".join(loaded.problems)
             raise Refused(words, EX_CONFIG)
@@ -85,25 +97,22 @@ class Books:
         old = None if last is None else last[0]
         if old != self.policy.hash:
             before = {} if last is None else _unpacked(last[1])
-            adoption = await asyncio.to_thread(self._adoption, self._loaded, before, None)
+            adoption = await asyncio.to_thread(self._adoption, self._loaded, before)
             if last is None:  # the first book is told as a whole
-                adoption = replace(adoption, differences=())
+                adoption = replace(adoption, differences=(), authors={})
             await store.write(partial(note_book, adoption=adoption, old=old))
         self._done()
         self._tell()
 
     async def watch(self, stopping: asyncio.Event) -> None:
         """Take whatever is saved into the folder."""
-        was_there = self._folder.is_dir()
         async for _ in changes(self._folder, stopping):
             async with self.lock:
-                loaded = await asyncio.to_thread(load_here, self._folder)
-                if self._folder.is_dir():
-                    was_there = True
-                elif was_there:  # a disk that is not mounted, say, and not an order to forget all
-                    problem = f"{self._folder}: file: the folder is gone; put it back"
-                    loaded = Loaded(policy=None, problems=(problem,))
-                await self._take(loaded, None)
+                await self.catch_up()
+
+    async def catch_up(self) -> list[str]:
+        """Take what was saved into the folder; why it is not in force, if so."""
+        return await self._take(await asyncio.to_thread(self._on_disk))
 
     async def plan(self, texts: Mapping[str, str] | None) -> BookPlan:
         """What files would change if they were the book; those on disk if none are given."""
@@ -111,35 +120,57 @@ class Books:
 
     async def plan_edits(self, edits: BookEdits) -> BookPlan:
         """What edits would change. Raises BookRefused."""
-        loaded = await asyncio.to_thread(load_here, self._folder)
-        await self._take(loaded, None)  # what a person has saved just now is theirs
-        if loaded.policy is None:
-            words = f"the book on disk has problems; mend them first: {loaded.problems[0]}"
+        problems = await self.catch_up()  # what a person has saved just now is theirs
+        if problems:
+            words = f"the book on disk has problems; mend them first: {problems[0]}"
             raise BookRefused(words)
-        return await asyncio.to_thread(self._plan_edits, loaded, edits)
+        return await asyncio.to_thread(self._plan_edits, edits)
 
     async def put(self, plan: BookPlan, actor: str) -> list[str]:
         """Write the files and have them in force; why they are not, if so. Raises BookRefused."""
-        if plan.files != plan.base:
-            try:
-                await asyncio.to_thread(self._saver.save, plan.base, plan.files, actor)
-            except NotSaved as fault:
-                raise BookRefused(str(fault)) from fault
-        loaded = await asyncio.to_thread(load_here, self._folder)
-        return await self._take(loaded, actor)
+        try:
+            await asyncio.to_thread(self._save, plan, actor)
+        except NotSaved as fault:
+            raise BookRefused(str(fault)) from fault
+        files = Files(contents={**plan.files})
+        self._order = _Order(
+            actor, {name: plan.files.get(name) for name in {**plan.base, **plan.files}}
+        )
+        return await self._take(
+            Loaded(policy=plan.policy, problems=(), files=files, homes={**plan.homes})
+        )
 
     # --- in threads -------------------------------------------------------------------------------
 
-    def _plan(self, texts: Mapping[str, str] | None) -> BookPlan:
-        disk = load_here(self._folder)
-        loaded = disk if texts is None else judge_here(_given(texts))
-        return self._planned(loaded, disk.files.contents)
+    def _read(self) -> Files:
+        there = self._folder.is_dir()
+        files = read(self._folder)
+        there = there and self._folder.is_dir()
+        if self._was_there and not there:  # a disk that is not mounted, and no order to forget all
+            return Files(problems=[f"{self._folder}: file: the folder is gone; put it back"])
+        self._was_there = there
+        return files
 
-    def _plan_edits(self, disk: Loaded, edits: BookEdits) -> BookPlan:
-        contents = dict(disk.files.contents)
-        name = self._file_of(disk, edits)
+    def _on_disk(self) -> Loaded:
+        files = self._read()
+        if files.contents == self._loaded.files.contents and not files.problems:
+            return self._loaded
+        return judge_here(files)
+
+    def _plan(self, texts: Mapping[str, str] | None) -> BookPlan:
+        if texts is None:
+            loaded = self._on_disk()
+            return self._planned(loaded, loaded.files.contents)
+        disk, files = self._read(), _given(texts)
+        files.problems += disk.problems
+        return self._planned(judge_here(files), disk.contents)
+
+    def _plan_edits(self, edits: BookEdits) -> BookPlan:
+        base = self._loaded.files.contents
+        contents = dict(base)
+        name = self._file_of(edits)
         removed = [edit for edit in edits.edits if (edit.table, edit.op) == ("workspace", "remove")]
-        if removed and len(edits.edits) > 1:
+        if removed and (len(edits.edits) > 1 or removed[0].name != edits.workspace):
             raise BookRefused("a workspace is removed by an edit of its own")
         if removed:
             del contents[name]
@@ -149,19 +180,17 @@ class Books:
             except EditRefused as fault:
                 raise BookRefused(str(fault)) from fault
             contents[name] = text.encode()
-        loaded = judge_here(Files(contents=contents, owners=disk.files.owners))
-        return self._planned(loaded, disk.files.contents)
+        return self._planned(judge_here(Files(contents=dict(sorted(contents.items())))), base)
 
-    def _file_of(self, disk: Loaded, edits: BookEdits) -> str:
+    def _file_of(self, edits: BookEdits) -> str:
         if edits.workspace is None:
             return DAEMON_FILE
-        new = any((edit.table, edit.op) == ("workspace", "add") for edit in edits.edits)
+        if edits.workspace in self._loaded.homes:
+            return self._loaded.homes[edits.workspace]
+        if not any((edit.table, edit.op) == ("workspace", "add") for edit in edits.edits):
+            raise BookRefused(f"there is no workspace {shown(edits.workspace)}")
         name = f"{WORKSPACES}/{edits.workspace}.toml"
-        if edits.workspace in disk.homes:
-            return disk.homes[edits.workspace]
-        if not new:
-            raise BookRefused(f"there is no workspace {edits.workspace!r}")
-        if name in disk.files.contents:
+        if name in self._loaded.files.contents:
             raise BookRefused(f"{name}: is another workspace's file; rename it")
         return name
 
@@ -176,34 +205,51 @@ class Books:
             differences=_differences(old, contents) if policy else (),
             files=contents,
             base=base,
+            homes=loaded.homes,
         )
 
-    def _adoption(self, loaded: Loaded, before: Mapping[str, bytes], actor: str | None) -> Adoption:
+    def _save(self, plan: BookPlan, actor: str) -> None:
+        """Write a plan's files, unless any file is not as it was. Raises NotSaved."""
+        if self._read().contents != plan.base:
+            raise NotSaved("the book was changed in the meantime; look at it and try again")
+        if plan.files != plan.base:
+            self._saver.save(plan.base, plan.files, actor)
+
+    def _adoption(self, loaded: Loaded, before: Mapping[str, bytes]) -> Adoption:
         assert loaded.policy is not None
-        contents = loaded.files.contents
-        found = _differences(before, contents)
-        left = self._unfinished
-        if actor is None and left and {change.file for change in found} <= left.files.keys():
-            actor = left.actor
+        contents, owners = loaded.files.contents, loaded.files.owners
+        changed = {
+            name for name in {**before, **contents} if before.get(name) != contents.get(name)
+        }
+        order = self._order
+        commanded = {
+            name
+            for name in changed
+            if order and name in order.files and order.files[name] == contents.get(name)
+        }
         names = {member.uid: member.name for member in loaded.policy.members}
+        authors = {
+            name: names.get(owners[name]) or _user(owners[name]) if name in owners else "book"
+            for name in changed
+        }
+        if order:
+            authors |= dict.fromkeys(commanded, order.actor)
         return Adoption(
             policy=loaded.policy,
-            differences=found,
-            actor=actor,
-            owners={
-                file: names.get(uid) or _user(uid) for file, uid in loaded.files.owners.items()
-            },
+            differences=_differences(before, contents),
+            authors=authors,
+            commanded=commanded,
             content=zlib.compress(msgspec.msgpack.encode(contents)),
         )
 
     # --- on the loop ------------------------------------------------------------------------------
 
-    async def _take(self, loaded: Loaded, actor: str | None) -> list[str]:
+    async def _take(self, loaded: Loaded) -> list[str]:
         """Put a book in force, or keep the old one; why that is, if so."""
         problems = list(loaded.problems)
         if loaded.policy is not None and loaded.policy.hash != self.policy.hash:
             before = self._loaded.files.contents
-            adoption = await asyncio.to_thread(self._adoption, loaded, before, actor)
+            adoption = await asyncio.to_thread(self._adoption, loaded, before)
             try:
                 await self._store.write(partial(put_in_force, adoption=adoption))
             except StoreFault as fault:
@@ -238,7 +284,7 @@ class Books:
         ]
 
     def _done(self) -> None:
-        self._unfinished = None
+        self._order = None
         self._saver.done()
 
 
@@ -259,7 +305,7 @@ def _tree(content: bytes | None) -> dict[str, Any]:
 def _given(texts: Mapping[str, str]) -> Files:
     """Files that came from elsewhere, if their names are those of a book's files."""
     files = Files()
-    for name, text in texts.items():
+    for name, text in sorted(texts.items()):
         folder, _, base = name.rpartition("/")
         in_book = folder == WORKSPACES and base.endswith(".toml") and not base.startswith(".")
         if name == DAEMON_FILE or (in_book and name.isprintable()):

@@ -7,7 +7,7 @@ transports.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -71,15 +71,20 @@ class Core:
         return unknown
 
     @asynccontextmanager
-    async def running(self, policy: Policy) -> AsyncIterator[asyncio.TaskGroup]:
+    async def running(
+        self, policy: Policy, before: Callable[[], Awaitable[None]] | None = None
+    ) -> AsyncIterator[asyncio.TaskGroup]:
         """The core at work; on leaving it finishes what is on the wire and commits.
 
-        The task group is for what else has to run beside it: if any of it fails, all of it ends.
+        `before` is done once the store is there and before anything is sent. The task group is for
+        what else has to run beside it: if any of it fails, all of it ends.
         """
         await self.store.start(policy)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.store.run(), name="store")
             await self.start()
+            if before is not None:
+                await before()
             sending = group.create_task(self.dispatcher.run(), name="dispatch")
             house = group.create_task(self.upkeep.run(), name="upkeep")
             auditing = group.create_task(self.audit.run(), name="audit")

@@ -53,6 +53,10 @@ class NoBooks:
 
     lock = asyncio.Lock()
 
+    async def catch_up(self) -> list[str]:
+        """Nothing to take."""
+        raise OSError
+
     async def plan(self, texts: Mapping[str, str] | None) -> BookPlan:
         """No plan."""
         raise OSError

@@ -83,8 +83,9 @@ def judge(files: Files, *, own_uid: int, uid_of: UidOf) -> Loaded:
     sources: list[Source] = []
     said: list[str] = []
     described = _workspaces(_parsed(contents, sources, problems), homes, said)
-    # A file that could not be read may hold the workspace that a member refers to.
-    known = {*described, *(Path(name).stem for name in contents if name != DAEMON_FILE)}
+    # A file that has problems may hold the workspace that a member refers to.
+    unknown = contents.keys() - {DAEMON_FILE, *homes.values()}
+    known = {*described, *(Path(name).stem for name in unknown)}
     settings, members = Settings(), tuple[Member, ...]()
     with suppress(TooManyProblems):
         settings, members = _daemon(sources, known, own_uid, uid_of, said)
@@ -196,10 +197,12 @@ def _daemon(
     people = daemon.people(source, file, uid_of, known)
     said[:0] = daemon.notices(source, file, people.absent)
     members = people.members
-    owned = any(member.role == "owner" for member in members)
+    owned = any(member.role == "owner" and not member.workspaces for member in members)
     if members and not owned and all(member.uid != own_uid for member in members):
         members.append(Member(name="daemon", uid=own_uid, role="owner", implied=True))
-        said.append(f"{source.name}: no [[member]] on this host is owner; uid {own_uid} stays it")
+        said.append(
+            f"{source.name}: no [[member]] on this host is owner of all; uid {own_uid} stays it"
+        )
     return daemon.settings(source, file), tuple(members)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -31,12 +32,21 @@ class _File(msgspec.Struct, frozen=True):
     old: str | None
     text: str | None
 
+    @property
+    def content(self) -> bytes | None:
+        return None if self.text is None else self.text.encode()
+
 
 class Unfinished(msgspec.Struct, frozen=True):
     """Files that are to be put in place, and who asked for it."""
 
     actor: str
     files: dict[str, _File]
+
+    @property
+    def contents(self) -> dict[str, bytes | None]:
+        """What is to be in each file; None: it is to be gone."""
+        return {name: file.content for name, file in self.files.items()}
 
 
 class Saver:
@@ -51,24 +61,32 @@ class Saver:
 
         `done` has to follow once the book is in force.
         """
+        names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
         files = {
             name: _File(_hash(old.get(name)), new[name].decode() if name in new else None)
-            for name in {**old, **new}
-            if old.get(name) != new.get(name)
+            for name in names
         }
-        for name, file in files.items():
-            self._check(name, file)
         try:
+            self._check(files)
             _replace({self._pending: msgspec.json.encode(Unfinished(actor, files))})
-            self._put(files)
+            contents = {self._folder / name: file.content for name, file in files.items()}
+            try:
+                _replace(contents, partial(self._check, files))
+            except OSError:
+                self._back(old, new, names)
+                raise
+        except NotSaved:
+            self.done()
+            raise
         except OSError as fault:
-            self._pending.unlink(missing_ok=True)
+            self.done()
             where = fault.filename or self._folder
             raise NotSaved(f"{where}: can't be written, {fault.strerror}") from fault
 
     def done(self) -> None:
-        """The saved book is in force."""
-        self._pending.unlink(missing_ok=True)
+        """The saved book is in force, or there is none."""
+        with suppress(OSError):  # of a disk that is read-only, say; there is nothing left to finish
+            self._pending.unlink(missing_ok=True)
 
     def finish(self) -> Unfinished | None:
         """Put in place what a kill left undone; what it was, until `done`. Raises OSError.
@@ -79,33 +97,46 @@ class Saver:
             left = msgspec.json.decode(self._pending.read_bytes(), type=Unfinished)
         except FileNotFoundError:
             return None
-        self._put(left.files)
-        return left
-
-    def _check(self, name: str, file: _File) -> None:
-        path = self._folder / name
-        if path.is_symlink():
-            raise NotSaved(f"{name}: is a link; edit the file that it points to")
-        if _hash(_bytes(path)) != file.old:
-            raise NotSaved(f"{name}: was changed in the meantime; look at it and try again")
-
-    def _put(self, files: Mapping[str, _File]) -> None:
         written: dict[Path, bytes | None] = {}
-        for name, file in files.items():
+        for name, file in left.files.items():
             path = self._folder / name
-            text = None if file.text is None else file.text.encode()
             there = _hash(_bytes(path))
             if there == file.old and not path.is_symlink():
-                written[path] = text
-            elif there != _hash(text):
+                written[path] = file.content
+            elif there != _hash(file.content):
                 _log.warning("file left as it is", action="book", file=name)
         _replace(written)
+        return left
+
+    def _check(self, files: Mapping[str, _File]) -> None:
+        for name, file in files.items():
+            path = self._folder / name
+            if path.is_symlink():
+                raise NotSaved(f"{name}: is a link; edit the file that it points to")
+            if _hash(_bytes(path)) != file.old:
+                raise NotSaved(f"{name}: was changed in the meantime; look at it and try again")
+
+    def _back(
+        self, old: Mapping[str, bytes], new: Mapping[str, bytes], names: Iterable[str]
+    ) -> None:
+        """Have the files that were replaced be the old ones again."""
+        paths = {name: self._folder / name for name in names}
+        with suppress(OSError):
+            _replace(
+                {
+                    path: old.get(name)
+                    for name, path in paths.items()
+                    if _bytes(path) == new.get(name)
+                }
+            )
 
 
-def _replace(contents: Mapping[Path, bytes | None]) -> None:
+def _replace(
+    contents: Mapping[Path, bytes | None], check: Callable[[], None] = lambda: None
+) -> None:
     """Have each file hold that, on disk; None: no file. It stays whose it was.
 
-    Nothing is replaced until all of it has been written.
+    Nothing is replaced until all of it has been written; `check` may raise at that moment.
     """
     parts = {}
     try:
@@ -114,15 +145,17 @@ def _replace(contents: Mapping[Path, bytes | None]) -> None:
             if content is not None:
                 parts[path] = path.with_name(f".{path.name}.part")
                 _write(parts[path], content, like=path)
-    except OSError:
+        check()
+        for path in contents:
+            if path in parts:
+                parts[path].replace(path)
+            else:
+                path.unlink(missing_ok=True)
+    except (OSError, NotSaved):
         for part in parts.values():
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
         raise
-    for path in contents:
-        if path in parts:
-            parts[path].replace(path)
-        else:
-            path.unlink(missing_ok=True)
     for folder in {path.parent for path in contents}:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -6,6 +6,7 @@ Memory, audit log and history change in one transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from mailplaned.domain.differences import Difference
@@ -23,7 +24,8 @@ class BookRefused(Exception):
 class BookPlan:
     """Files that could be the book: the policy that they are, and what it would change.
 
-    There is no policy where they have problems. `base` is the files that they stand in place of.
+    There is no policy where they have problems. `base` is the files that they stand in place of,
+    `homes` has the file of each workspace.
     """
 
     policy: Policy | None
@@ -32,27 +34,28 @@ class BookPlan:
     differences: Sequence[Difference]
     files: Mapping[str, bytes]
     base: Mapping[str, bytes]
+    homes: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adoption:
     """A book that is to be in force, and what is to be known of it later.
 
-    `actor` asked for it, if that was one; `owners` says to whom each file belongs that was changed
-    by hand. `content` is the packed files.
+    `authors` says who changed each file, and `commanded` which of them by command, not by hand.
+    `content` is the packed files.
     """
 
     policy: Policy
     differences: Sequence[Difference] = ()
-    actor: str | None = None
-    owners: Mapping[str, str] = field(default_factory=dict)
+    authors: Mapping[str, str] = field(default_factory=dict)
+    commanded: AbstractSet[str] = frozenset()
     content: bytes = b""
 
     @property
     def by(self) -> str:
         """Who is told as the one who changed the book."""
-        people = {self.owners.get(found.file, "book") for found in self.differences}
-        return self.actor or (people.pop() if len(people) == 1 else "book")
+        people = {*self.authors.values()}
+        return people.pop() if len(people) == 1 else "book"
 
 
 def put_in_force(tx: Transaction, adoption: Adoption) -> None:
@@ -69,7 +72,7 @@ def note_book(tx: Transaction, adoption: Adoption, *, old: str | None, replanned
         tx.add_audit(
             AuditEntry(
                 at_us=tx.now_us,
-                actor=adoption.actor or adoption.owners.get(found.file, "book"),
+                actor=adoption.authors[found.file],
                 action=found.action,
                 workspace=found.workspace,
                 target=found.target,
@@ -79,7 +82,7 @@ def note_book(tx: Transaction, adoption: Adoption, *, old: str | None, replanned
                     "key": found.key,
                     "old": found.old,
                     "new": found.new,
-                    "via": "file" if adoption.actor is None else "command",
+                    "via": "command" if found.file in adoption.commanded else "file",
                 },
             )
         )

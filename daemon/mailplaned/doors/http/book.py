@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import pwd
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,17 +14,17 @@ from mailplane_wire import book as wire
 from mailplane_wire.resources import Page
 from mailplaned.domain.differences import Difference
 from mailplaned.domain.outcomes import Outcome
-from mailplaned.domain.policy import Account, Member, Policy
+from mailplaned.domain.policy import Account, Policy
 from mailplaned.domain.roles import Action, Caller, Role, rank
 from mailplaned.doors.http.change import body_of, permit
 from mailplaned.doors.http.context import Context
-from mailplaned.doors.http.guard import caller_of, person
+from mailplaned.doors.http.guard import caller_of, peer, person
 from mailplaned.doors.http.replies import invalid, refuse, reply
 from mailplaned.doors.http.resources import span_of
 from mailplaned.doors.http.times import show_time
 from mailplaned.services.book import BookPlan, BookRefused
 
-_FILE = re.compile(r"workspaces/[^:]*?\.toml|mailplane\.toml")
+_FILE = re.compile(r"workspaces/.*?\.toml|mailplane\.toml")
 
 _TOLD = 1_000
 """Differences of one answer; the audit log has all of them."""
@@ -45,7 +45,11 @@ async def apply(request: Request, context: Context) -> Response:
     permit(caller, Action.BOOK, None)
     body = await body_of(request, wire.BookFiles, wire.BookFiles())
     async with context.books.lock:
-        return await _put(await context.books.plan(body.files), caller, context)
+        if body.files is not None:
+            await (
+                context.books.catch_up()
+            )  # what is replaced was in force, and who wrote it is told
+        return await _put(await context.books.plan(body.files), request, context)
 
 
 async def edit(request: Request, context: Context) -> Response:
@@ -67,9 +71,13 @@ async def edit(request: Request, context: Context) -> Response:
         except BookRefused as fault:
             words = str(fault)
             raise refuse("conflict", _discreet(words, caller, words.partition(":")[0])) from fault
-        if body.probe and plan.policy is not None:
-            await _probe(plan.policy, context)
-        return await _put(plan, caller, context)
+        new = plan.policy if body.probe else None
+        unproven = [] if new is None else list(_unproven(context.policy, new))
+        if not unproven:
+            return await _put(plan, request, context)
+    await _probe(unproven, context)
+    async with context.books.lock:
+        return await _put(plan, request, context)
 
 
 async def history(request: Request, context: Context) -> Response:
@@ -108,8 +116,12 @@ async def list_people(request: Request, context: Context) -> Response:
     return reply(Page(items=items, next=None))
 
 
-async def _put(plan: BookPlan, caller: Caller, context: Context) -> Response:
-    """Have a plan in force, if the caller may do all that it changes. Raises Refusal."""
+async def _put(plan: BookPlan, request: Request, context: Context) -> Response:
+    """Have a plan in force, if the caller may do all that it changes. Raises Refusal.
+
+    What the caller may do is asked anew: another book may have come while this one waited.
+    """
+    caller = peer(request.state.peer_uid, context)
     problems = list(plan.problems)
     if plan.policy is not None:
         for found in plan.differences:
@@ -133,41 +145,46 @@ def _user(uid: int) -> str | None:
 
 
 def _permit(found: Difference, caller: Caller, policy: Policy) -> None:
+    """Raise Refusal unless the caller may change it; a new name of a workspace concerns both."""
     if found.workspace is None:
         permit(caller, Action.PEOPLE, None)
-    else:
-        permit(
-            caller, Action.BOOK, found.workspace if found.workspace in policy.workspaces else None
-        )
+        return
+    for name in [found.workspace, *([found.old] if found.key == "workspace.name" else [])]:
+        permit(caller, Action.BOOK, name if name in policy.workspaces else None)
 
 
 def _keep_roles(caller: Caller, old: Policy, new: Policy) -> None:
-    """Nobody raises their own role, and an owner remains. Raises Refusal."""
-    if _owners(old) and not _owners(new):
+    """Nobody raises their own role, whatever they call themselves then, and an owner remains.
+
+    Raises Refusal.
+    """
+    if _owned(new) < _owned(old):
         raise refuse("conflict", "the last owner can't be removed; make another one first")
-    mine = [member for member in new.members if member.name == caller.name]
-    if not mine or not old.members:
-        return
-    then = person(mine)
-    for workspace in (None, *new.workspaces):
-        before, after = caller.role_in(workspace), then.role_in(workspace)
-        if after is not None and (before is None or rank(after) > rank(before)):
-            where = f"in {workspace}" if workspace else "for the whole daemon"
-            words = f"{caller.name} may not raise their own role to {after} {where}"
-            raise refuse("not-permitted", words)
+    for uid in {member.uid for member in old.members if member.name == caller.name}:
+        mine = [member for member in new.members if member.uid == uid]
+        if not mine:
+            continue
+        now, then = person([member for member in old.members if member.uid == uid]), person(mine)
+        for workspace in (None, *new.workspaces):
+            before, after = now.role_in(workspace), then.role_in(workspace)
+            if after is not None and (before is None or rank(after) > rank(before)):
+                where = f"in {workspace}" if workspace else "for the whole daemon"
+                words = f"{caller.name} may not raise their own role to {after} {where}"
+                raise refuse("not-permitted", words)
 
 
-def _owners(policy: Policy) -> list[Member]:
-    return [
-        member
-        for member in policy.members
-        if member.role == Role.OWNER and not member.workspaces and not member.implied
+def _owned(policy: Policy) -> int:
+    """How surely the whole daemon has an owner: by name, by who runs it, or not at all."""
+    owners = [
+        member for member in policy.members if member.role == Role.OWNER and not member.workspaces
     ]
+    if any(not owner.implied for owner in owners):
+        return 2
+    return 1 if owners or not policy.members else 0
 
 
-async def _probe(new: Policy, context: Context) -> None:
-    """Log in to each account that is new or another one, or at which a mailbox is new."""
-    accounts = list(_unproven(context.policy, new))
+async def _probe(accounts: Sequence[Account], context: Context) -> None:
+    """Log in to each account. Raises Refusal with what one says that does not let us in."""
     reports = await asyncio.gather(*(context.probe(account) for account in accounts))
     for account, report in zip(accounts, reports, strict=True):
         if report.outcome is not Outcome.ACCEPTED:
@@ -178,7 +195,8 @@ async def _probe(new: Policy, context: Context) -> None:
             )
 
 
-def _unproven(old: Policy, new: Policy) -> Iterable[Account]:
+def _unproven(old: Policy, new: Policy) -> Iterator[Account]:
+    """Each account that is new or another one, or at which a mailbox is new."""
     for workspace in new.workspaces.values():
         before = old.workspaces.get(workspace.name)
         known: Mapping[str, Account] = before.accounts if before else {}

@@ -36,7 +36,11 @@ class Books(Protocol):
     """The book's files: what others would change, and putting them in force."""
 
     lock: asyncio.Lock
-    """Held from the plan to the end of what is done with it."""
+    """Held while files are read or written."""
+
+    async def catch_up(self) -> list[str]:
+        """Take what was saved into the folder; why it is not in force, if so."""
+        ...
 
     async def plan(self, texts: Mapping[str, str] | None) -> BookPlan:
         """What files would change if they were the book; those on disk if none are given."""

@@ -87,7 +87,7 @@ class Guard:
 
     def _caller(self, scope: Scope) -> Caller | None:
         if self._surface is Surface.OPERATOR:
-            return self._person(scope)
+            return peer(scope.get("state", {}).get("peer_uid"), self._context)
         sent = [value for name, value in scope["headers"] if name == b"authorization"]
         found = _TOKEN.fullmatch(sent[0].decode("latin-1")) if len(sent) == 1 else None
         token = None
@@ -108,17 +108,18 @@ class Guard:
             return None
         raise refuse("unauthenticated", "send Authorization: Bearer with a token of this daemon")
 
-    def _person(self, scope: Scope) -> Caller:
-        uid = scope.get("state", {}).get("peer_uid")
-        found = [member for member in self._context.policy.members if member.uid == uid]
-        if found:
-            return person(found)
-        if not self._context.policy.members and uid == self._context.own_uid:
-            return Caller(name="owner", role=Role.OWNER)
-        raise refuse("not-permitted", f"the book has no member with uid {uid}")
-
     def _body_limit(self) -> int:
         return self._context.policy.settings.message_bytes * 4 // 3 + _ENVELOPE_BYTES
+
+
+def peer(uid: int | None, context: Context) -> Caller:
+    """Who comes to the operator socket, as the book in force says. Raises Refusal."""
+    found = [member for member in context.policy.members if member.uid == uid]
+    if found:
+        return person(found)
+    if not context.policy.members and uid == context.own_uid:
+        return Caller(name="owner", role=Role.OWNER)
+    raise refuse("not-permitted", f"the book has no member with uid {uid}")
 
 
 def person(entries: list[Member]) -> Caller:
