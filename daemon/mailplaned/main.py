@@ -154,10 +154,7 @@ class _Process:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        async with self._core.running(policy) as group:
-            self._core.store.on_commit(self._stream.note_commit)
-            await self._core.store.write(self._note_start)
-            await self._books.begin(self._core.store, self._clock, self._book_told)
+        async with self._core.running(policy, self._note_start) as group:
             self._context.tokens = await self._core.store.write(self._import_tokens)
             collector.settle()
             servers = [
@@ -200,7 +197,13 @@ class _Process:
         self._context.book = book
         self._stream.note_book()
 
-    def _note_start(self, tx: Transaction) -> None:
+    async def _note_start(self) -> None:
+        """Write down that there is a daemon, and by what book it is about to send."""
+        self._core.store.on_commit(self._stream.note_commit)
+        await self._core.store.write(self._add_start)
+        await self._books.begin(self._core.store, self._clock, self._book_told)
+
+    def _add_start(self, tx: Transaction) -> None:
         policy = tx.memory.policy
         tx.add_audit(
             AuditEntry(
