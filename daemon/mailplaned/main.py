@@ -87,7 +87,7 @@ async def run(places: Places) -> int:
                 vault.load(rows, random.bits(8 * KEY_BYTES).to_bytes(KEY_BYTES))
             except KeyRefused as fault:
                 raise Refused(str(fault), EX_CONFIG) from fault
-            await _Process(places, core, books, clock, random, vault).serve()
+            await _Process(places, core, books, clock, random, vault, notary).serve()
         except BaseExceptionGroup as faults:
             of_disk = _first(faults, StoreFault)
             if of_disk is None:
@@ -112,6 +112,7 @@ class _Process:
         clock: Clock,
         random: Random,
         vault: SealedSecrets,
+        notary: FileNotary,
     ) -> None:
         self._places = places
         self._core = core
@@ -146,6 +147,7 @@ class _Process:
             sqlite_version=sqlite3.sqlite_version,
         )
         self._vault = vault
+        self._notary = notary
         self._stream = Stream(self._context)
 
     async def serve(self) -> None:
@@ -274,6 +276,7 @@ class _Process:
         seen = doctor.Seen(
             places=self._places,
             policy=self._context.policy,
+            keys={"vault key": self._vault, "audit key": self._notary},
             findings=self._findings(),
             sqlite=self._context.sqlite_version,
             wall_us=self._clock.wall_us(),

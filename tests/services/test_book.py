@@ -93,7 +93,6 @@ def test_the_example_book_loads_as_it_stands() -> None:
     "part",
     [
         "mailplane.toml: [submission]",
-        "mailplane.toml: [dns]",
         f'{ACME}: [[account]] acme-google: provider = "gmail"',
         f'{ACME}: [[account]] acme-ses: provider = "ses"',
         f"{ACME}: [[account]] acme-ses: feed",
@@ -134,6 +133,14 @@ def test_members_that_this_host_lacks_are_left_out_and_named(
     absent = {"ana", "bob"} - set(users)
     said = [notice for notice in policy.notices if "no user of this host" in notice]
     assert len(said) == len(absent)
+
+
+def test_resolvers_are_addresses_with_the_port_of_dns_unless_they_say_another(
+    tmp_path: Path,
+) -> None:
+    given = ["9.9.9.9", "127.0.0.1:5353", "[::1]:53", "::1", "2620:fe::fe", "9.9.9.9:53"]
+    found = policy_of(book(tmp_path, mailplane=f"[dns]\nresolvers = {given}")).settings.resolvers
+    assert found == (("9.9.9.9", 53), ("127.0.0.1", 5353), ("::1", 53), ("2620:fe::fe", 53))
 
 
 @pytest.mark.parametrize("make", ["nothing", "empty", "no workspaces"])
@@ -262,6 +269,17 @@ def test_a_mistake_is_told_by_file_key_and_reason(
             "line 8, column 10: shim.listen: must be host:port",
         ),
         ('listen = "127.0.0.1:7525"', 'listen = "[::1]:70000"', "shim.listen: no such port"),
+        (
+            "resolvers = []",
+            'resolvers = ["9.9.9.9", "dns.acme.example"]',
+            "line 22, column 25: dns.resolvers[1]: must be an IP address",
+        ),
+        (
+            "resolvers = []",
+            'resolvers = ["9.9.9.999"]',
+            "line 22, column 14: dns.resolvers: no IP address, or no such port",
+        ),
+        ("resolvers = []", 'resolvers = ["[::1]:0"]', "dns.resolvers: no IP address, or no such"),
         ("message_bytes = 26_214_400", "message_bytes = 9" + "9" * 5000, "file: not TOML"),
         ('unix_user = "ana"\n', "", "member[ana]: needs either unix_user or uid"),
         ('unix_user = "ana"\n', "uid = 8\n", 'member[bob]: the same Unix user as member "ana"'),

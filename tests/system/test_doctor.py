@@ -7,7 +7,8 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.fakes.process_daemon import Daemon, workspace
+from tests.fakes.name_server import name_server
+from tests.fakes.process_daemon import SHIM, Daemon, workspace
 from tests.fakes.sink_process import Sink
 
 ANA = 'ana@acme.example; caps = [{limit = 5, per = "day"}]'
@@ -34,6 +35,8 @@ def test_a_sound_set_up_has_no_fault(the_daemon: Daemon, the_sink: Sink) -> None
     said = doctor(the_daemon)
     assert said.returncode == 0, said.stdout
     assert "account acme/acme-relay: 127.0.0.1:" in said.stdout
+    assert f"vault key: {the_daemon.state / 'vault.key'}" in said.stdout
+    assert "DNS: nothing to ask" in said.stdout
     assert " 0 faults" in said.stdout
     assert "FAULT" not in said.stdout
 
@@ -55,6 +58,46 @@ def test_each_thing_that_is_wrong_is_named_with_its_fix(the_daemon: Daemon, the_
     assert found["account beta/beta-relay"]["fix"].startswith("mend host, port, tls")
     assert found["finding"]["fix"] == "mailplane secret set relay-password"
     assert doctor(the_daemon).returncode == 1
+
+
+def test_the_resolvers_of_the_book_are_asked_about_its_domains(
+    the_daemon: Daemon, the_sink: Sink
+) -> None:
+    with name_server({"acme.com": "acme.com. 60 IN MX 10 mx.acme.com."}) as server:
+        the_daemon.write("mailplane.toml", f'{SHIM}[dns]\nresolvers = ["{server}"]\n')
+        the_daemon.write("workspaces/acme.toml", workspace(the_sink.port, ANA, "bo@acme.com"))
+        the_daemon.write("workspaces/gone.toml", workspace(the_sink.port, "c@g.com", name="gone"))
+        the_daemon.start()
+        found = checks(the_daemon)
+    assert found["domain acme.com"]["detail"] == "mail to it goes to mx.acme.com"
+    assert found["domain g.com"]["status"] == "fault"
+    assert found["domain g.com"]["fix"].endswith("[[domain]] of gone")
+    assert f"2 of 2 names asked of {server}" in found["DNS"]["detail"]
+
+
+def test_a_key_that_the_next_start_would_miss_is_told_while_there_is_time(
+    the_daemon: Daemon,
+) -> None:
+    the_daemon.start()
+    vault_key, audit_key = the_daemon.state / "vault.key", the_daemon.state / "audit.key"
+    vault_key.unlink()
+    audit_key.chmod(0o644)
+    found = checks(the_daemon)
+    assert found["vault key"]["detail"].startswith(f"{vault_key} is gone")
+    assert found["vault key"]["fix"].endswith("or: mailplane secret rekey")
+    assert found["audit key"]["detail"] == f"{audit_key}: has mode 0644"
+    assert found["audit key"]["fix"] == "make it 0600"
+    assert found["state folder"]["status"] == "ok", "nothing is told twice"
+    assert the_daemon.door.post("/v1/vault/rekey", {}).status == 200
+    audit_key.chmod(0o600)
+    found = checks(the_daemon)
+    assert found["vault key"]["status"] == found["audit key"]["status"] == "ok"
+    vault_key.write_bytes(b"MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=\n")
+    audit_key.unlink()
+    found = checks(the_daemon)
+    assert found["vault key"]["detail"].endswith("is another now")
+    assert found["audit key"]["detail"] == f"{audit_key} is gone"
+    assert "backup" in found["audit key"]["fix"]
 
 
 def test_without_a_daemon_it_says_how_to_start_one(the_daemon: Daemon) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mailplaned.book.daemon_schema import DaemonFile, MemberTable
 from mailplaned.book.places import Key
 from mailplaned.book.source import Source, nearest, shown
-from mailplaned.book.words import duration_us, host_and_port, is_loopback
+from mailplaned.book.words import duration_us, host_and_port, is_loopback, resolver
 from mailplaned.domain.policy import Member, Settings
 
 UidOf = Callable[[str], int | None]
@@ -38,6 +38,7 @@ def settings(source: Source, file: DaemonFile) -> Settings:
         message_bytes=file.limits.message_bytes,
         waiting_messages=file.limits.waiting_messages,
         retry_us=tuple(duration_us(wait) for wait in file.dispatch.retry),
+        resolvers=tuple(dict.fromkeys(_resolvers(source, file))),
     )
 
 
@@ -73,7 +74,7 @@ def people(source: Source, file: DaemonFile, uid_of: UidOf, workspaces: set[str]
 
 def notices(source: Source, file: DaemonFile, absent: list[str]) -> list[str]:
     """What of `mailplane.toml` this version or this host can't act on."""
-    idle = [f"[{name}]" for name in ("submission", "edge", "dns") if source.raw.get(name)]
+    idle = [f"[{name}]" for name in ("submission", "edge") if source.raw.get(name)]
     said = [f"{source.name}: {part} is read but not acted on by this version" for part in idle]
     said += [
         f"{source.name}: [[member]] unix_user {shown(user)} is no user of this host; left out"
@@ -82,6 +83,16 @@ def notices(source: Source, file: DaemonFile, absent: list[str]) -> list[str]:
     if not is_loopback(file.shim.listen.rpartition(":")[0]):
         said.append(f"{source.name}: [shim] listens beyond this host; tokens travel in clear")
     return said
+
+
+def _resolvers(source: Source, file: DaemonFile) -> Iterator[tuple[str, int]]:
+    for text in file.dns.resolvers:
+        found = resolver(text)
+        if found is not None:
+            yield found
+            continue
+        advice = 'write it as "9.9.9.9", "127.0.0.1:5353" or "[::1]:53"'
+        source.problem(("dns", "resolvers"), "no IP address, or no such port", advice, text)
 
 
 def _uid(source: Source, key: Key, table: MemberTable, uid_of: UidOf) -> int | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from mailplaned.book.schema import Table
-from mailplaned.book.values import Bytes, Duration, Listen, Name, Positive, Role, Uid
+from mailplaned.book.values import Bytes, Duration, Listen, Name, Positive, Resolver, Role, Uid
 
 
 class OperatorTable(Table, frozen=True, kw_only=True):
@@ -68,12 +68,12 @@ class EdgeTable(Table, frozen=True, kw_only=True):
 
 
 class DnsTable(Table, frozen=True, kw_only=True):
-    """Which resolvers to ask; not acted on by this version.
+    """Whom `mailplane doctor` asks what DNS says of hosts and domains; mail goes by the host's DNS.
 
-    resolvers: their addresses, with or without a port; those of the host when none is given
+    resolvers: name servers that answer for all of DNS; those of the host when none is given
     """
 
-    resolvers: list[str] = field(default_factory=list)
+    resolvers: list[Resolver] = field(default_factory=list)
 
 
 class LimitsTable(Table, frozen=True, kw_only=True):
@@ -123,7 +123,7 @@ class DaemonFile(Table, frozen=True, kw_only=True):
     vault: VaultTable = VaultTable()
     submission: SubmissionTable | None = None
     edge: EdgeTable | None = None
-    dns: DnsTable | None = None
+    dns: DnsTable = DnsTable()
     limits: LimitsTable = LimitsTable()
     dispatch: DispatchTable = DispatchTable()
     member: list[MemberTable] = field(default_factory=list)

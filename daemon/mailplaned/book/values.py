@@ -61,6 +61,13 @@ Listen = Annotated[
         description='host:port, such as "127.0.0.1:7525"',
     ),
 ]
+Resolver = Annotated[
+    str,
+    Meta(
+        pattern=rf"^(?:(?:\[[0-9A-Fa-f:.]+\]|[0-9.]+)(?::[0-9]{{1,5}})?|[0-9A-Fa-f:.]+){_END}",
+        description='an IP address, such as "9.9.9.9", "127.0.0.1:5353", "[::1]:53"',
+    ),
+]
 Reason = Annotated[str, Meta(min_length=1, max_length=500, description="a reason in words")]
 Selector = Annotated[
     str, Meta(pattern=rf"^{_LABEL}(?:\.{_LABEL})*{_END}", description="a DKIM selector such as mp1")

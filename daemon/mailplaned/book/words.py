@@ -9,6 +9,8 @@ from mailplaned.services.addresses import BadAddress, parse_address
 
 _UNIT_US = {"s": SECOND_US, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US, "w": WEEK_US}
 
+_DNS_PORT = 53
+
 _KEEPING_US = {"d": DAY_US, "w": WEEK_US, "y": 366 * DAY_US}
 
 
@@ -43,6 +45,21 @@ def host_and_port(listen: str) -> tuple[str, int]:
     """`127.0.0.1:7525` and `[::1]:7525` as host and port."""
     host, _, port = listen.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def resolver(text: str) -> tuple[str, int] | None:
+    """`9.9.9.9`, `127.0.0.1:5353`, `::1` and `[::1]:53` as address and port.
+
+    None when the address is none of IP, or there is no such port.
+    """
+    host, port = text, _DNS_PORT
+    if text.count(":") == 1 or "]:" in text:
+        host, port = host_and_port(text)
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+    return (str(address), port) if 0 < port <= 65535 else None
 
 
 def is_loopback(host: str) -> bool:

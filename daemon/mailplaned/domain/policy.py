@@ -204,6 +204,8 @@ class Settings:
     waiting_messages: int = 2_000_000
     retry_us: tuple[int, ...] = tuple(n * MINUTE_US for n in (1, 5, 15, 30, 60, 120, 240))
     """Waits between tries; the last repeats. Greylisting wants 5 to 30 minutes early on."""
+    resolvers: tuple[tuple[str, int], ...] = ()
+    """Whom the doctor asks for DNS, by address and port; none: the host's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -194,6 +194,18 @@ class KeyRing:
         known = (key for key in (self._present, self._next) if key is not None)
         return next((key for key in known if key.id == id_), None)
 
+    def check(self) -> None:
+        """Raises KeyRefused when the next start would not find the key that is in force."""
+        found = self.keeper.read()
+        if self._present is None:
+            raise KeyRefused(f"{self.keeper} was not there; put it back, then restart the daemon")
+        if found is None or found.id not in self.ids:
+            wrong = "is gone, and only the daemon has it" if found is None else "is another now"
+            raise KeyRefused(
+                f"{self.keeper} {wrong}; before the daemon stops put the right one back, or: "
+                "mailplane secret rekey"
+            )
+
     def prepare(self, value: bytes) -> Key:
         """Put the next key in its place beside the present one, durably. Raises KeyRefused."""
         key = Key(value)

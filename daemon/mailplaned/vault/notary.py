@@ -40,7 +40,8 @@ class FileNotary(Notary):
 
     def __init__(self, state: Path, new_key: bytes) -> None:
         """`new_key` is what a first key is made of. Raises KeyRefused."""
-        self._key = _load(state / KEY_FILE) or _make(state / KEY_FILE, new_key)
+        self._key_path = state / KEY_FILE
+        self._key = _load(self._key_path) or _make(self._key_path, new_key)
         self._path = state / CHECKPOINT_FILE
         self.key = self._key.public_key().public_bytes_raw().hex()
         try:
@@ -48,6 +49,21 @@ class FileNotary(Notary):
         except OSError as fault:
             raise KeyRefused(f"{self._path}: {fault.strerror}") from fault
         self.kept = sizes[-1] if sizes else 0
+
+    @property
+    def place(self) -> str:
+        """Where the key lies."""
+        return str(self._key_path)
+
+    def check_key(self) -> None:
+        """Raises KeyRefused when the next start would not find the same key."""
+        found = _load(self._key_path)
+        if found is None or found.public_key().public_bytes_raw().hex() != self.key:
+            raise KeyRefused(
+                f"{self.place} {'is gone' if found is None else 'is another now'}; put the right "
+                "one back from a backup with keys, or else the next start signs with another, and "
+                "whoever verifies needs both"
+            )
 
     def sign(self, content: bytes) -> bytes:
         """See Notary."""

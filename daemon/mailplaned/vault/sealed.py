@@ -37,6 +37,10 @@ class SealedSecrets:
         """Where the key lies, in words."""
         return str(self._ring.keeper)
 
+    def check_key(self) -> None:
+        """Raises KeyRefused when the next start would not find the key that is in force."""
+        self._ring.check()
+
     def load(self, rows: Iterable[SealedSecret], new_key: bytes) -> None:
         """Take in what is sealed; end a change of key that a crash cut short.
 
