@@ -20,7 +20,7 @@ _MARKS: Final[dict[str, tuple[str, Colour | None]]] = {
 @click.command(cls=Verb)
 @pass_session
 def doctor(session: Session) -> int:
-    """Check folders, keys, clock, disk, book, secrets, the audit log and each provider account."""
+    """Check folders, keys, clock, disk, book, secrets, DNS, the audit log and each account."""
     found = _reached(session)
     if found[-1]["status"] == "ok":
         found += session.call_long("trying every account", "GET", "/v1/doctor")["items"]
