@@ -109,6 +109,50 @@ def test_a_link_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     assert found(book) == OLD
 
 
+def test_a_change_by_hand_while_the_new_files_are_written_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, sync = written(tmp_path, OLD), os.fsync
+
+    def fsync(handle: int) -> None:
+        sync(handle)
+        (book / "mailplane.toml").write_bytes(b"# by hand\n")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(NotSaved, match=r"mailplane\.toml: was changed in the meantime"):
+        Saver(book, tmp_path / "pending").save(OLD, NEW, "ana")
+    assert found(book) == OLD | {"mailplane.toml": b"# by hand\n"}
+    assert [path.name for path in tmp_path.rglob("*pending*")] == []
+    assert [path.name for path in tmp_path.rglob("*.part")] == []
+
+
+@pytest.mark.parametrize("count", range(3))
+def test_where_a_file_can_not_be_replaced_those_before_it_are_the_old_ones_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    book, move = written(tmp_path, OLD), Path.replace
+    names = ["mailplane.toml", "workspaces/acme.toml", "workspaces/cove.toml"]
+
+    def replace(part: Path, target: Path) -> Path:
+        if target == book / names[count]:  # as one that chattr(1) has made immutable
+            raise PermissionError(1, "Operation not permitted", str(target))
+        return move(part, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(NotSaved, match=r"can't be written, Operation not permitted"):
+        Saver(book, tmp_path / "pending").save(OLD, NEW, "ana")
+    assert found(book) == OLD
+    assert [path.name for path in tmp_path.rglob("*.part")] == []
+
+
+def test_a_name_that_no_disk_takes_is_told(tmp_path: Path) -> None:
+    book = written(tmp_path, OLD)
+    with pytest.raises(NotSaved, match=r"can't be written, File name too long"):
+        Saver(book, tmp_path / "pending").save(
+            OLD, OLD | {f"workspaces/{'x' * 300}.toml": b""}, "ana"
+        )
+
+
 def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
     book = written(tmp_path, OLD)
     (book / "workspaces/acme.toml").unlink()

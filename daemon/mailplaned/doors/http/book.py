@@ -29,6 +29,12 @@ _FILE = re.compile(r"workspaces/.*?\.toml|mailplane\.toml")
 _TOLD = 1_000
 """Differences of one answer; the audit log has all of them."""
 
+_PROBES = 10
+"""Accounts that are logged in to at the same time."""
+
+_PROBE_S = 20
+"""The command line waits 30 s for an answer, and has to hear that nothing was changed."""
+
 
 async def diff(request: Request, context: Context) -> Response:
     """What files, or those on disk, would change if they were the book."""
@@ -185,13 +191,24 @@ def _owned(policy: Policy) -> int:
 
 async def _probe(accounts: Sequence[Account], context: Context) -> None:
     """Log in to each account. Raises Refusal with what one says that does not let us in."""
-    reports = await asyncio.gather(*(context.probe(account) for account in accounts))
-    for account, report in zip(accounts, reports, strict=True):
-        if report.outcome is not Outcome.ACCEPTED:
-            said = f"{report.peer or account.host}, {report.stage}: {report.reply.text}"
+    gate = asyncio.Semaphore(_PROBES)
+
+    async def refusal(account: Account) -> str | None:
+        try:
+            async with asyncio.timeout(_PROBE_S), gate:
+                report = await context.probe(account)
+        except TimeoutError:
+            return f"{account.host} has not let us in for {_PROBE_S} s"
+        if report.outcome is Outcome.ACCEPTED:
+            return None
+        return f"{report.peer or account.host}, {report.stage}: {report.reply.text}"
+
+    found = await asyncio.gather(*map(refusal, accounts))
+    for account, words in zip(accounts, found, strict=True):
+        if words is not None:
             raise refuse(
                 "conflict",
-                f"account {account.name}: {said}; nothing was changed (probe: false skips)",
+                f"account {account.name}: {words}; nothing was changed (probe: false skips)",
             )
 
 
