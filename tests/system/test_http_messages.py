@@ -66,4 +66,4 @@ def test_words_that_are_kept_are_one_printable_line_of_bounded_length(
             assert (reply.status, reply.fields) == (422, {field}), (hostile, target)
     for listed in ("/v1/pauses", "/v1/suppressions", "/v1/tokens"):
         assert door.get(listed)["items"] == []
-    assert [entry["action"] for entry in door.all("/v1/audit")] == ["start"]
+    assert [entry["action"] for entry in door.all("/v1/audit")] == ["start", "book applied"]

@@ -80,7 +80,7 @@ def test_a_pause_survives_kill_9_and_lifting_it_lets_the_held_messages_go(
     (taken,) = the_sink.settled(1)
     assert taken.id == answer["id"]
     actions = [entry["action"] for entry in door.all("/v1/audit")]
-    assert actions == ["start", "pause", "start", "resume"]
+    assert actions == ["start", "book applied", "pause", "start", "resume"]
 
 
 def test_a_pause_with_an_end_ends_by_itself(the_sink: Sink, the_daemon: Daemon) -> None:
