@@ -33,7 +33,8 @@ WHOLE_TABLE = {
     "audit_ends": "start: the last entry of each workspace, from an index",
     "add_message": "inserts", "add_recipient": "inserts", "add_body": "inserts",
     "add_event": "inserts", "add_audit": "inserts", "add_pause": "inserts",
-    "add_book": "inserts", "add_audit_value": "inserts", "add_audit_block": "inserts", "add_checkpoint": "inserts",
+    "add_book": "inserts", "add_audit_value": "inserts", "add_audit_block": "inserts",
+    "add_checkpoint": "inserts",
     "add_suppression": "inserts", "add_token": "inserts", "add_scope": "inserts",
     "begin_attempt": "inserts", "keep_answer": "inserts", "set_anchor": "inserts",
 }  # fmt: skip
