@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import threading
 from random import Random
 from typing import Any
@@ -70,6 +71,11 @@ def cap(limit: int) -> list[dict[str, Any]]:
 
 def text_of(office: Daemon, name: str) -> str:
     return (office.config / name).read_text()
+
+
+def files_of(office: Daemon) -> dict[str, str]:
+    names = ("mailplane.toml", "workspaces/acme.toml", "workspaces/bolt.toml")
+    return {name: text_of(office, name) for name in names}
 
 
 def changes(office: Daemon) -> list[dict[str, Any]]:
@@ -146,10 +152,7 @@ def test_who_may_edit_what(
 def test_a_book_put_in_place_of_another_takes_leave_for_all_that_it_changes(
     office: Daemon,
 ) -> None:
-    files = {
-        name: text_of(office, name)
-        for name in ("mailplane.toml", "workspaces/acme.toml", "workspaces/bolt.toml")
-    }
+    files = files_of(office)
     files["workspaces/bolt.toml"] += '\n[retention]\naudit = "1y"\n'
     amy = member("amy", "admin", 61005, [])
     assert edit(by(office, "boss"), "member", "amy", "add", uid=61005, role="admin").json["applied"]
@@ -173,12 +176,86 @@ def test_nobody_raises_their_own_role(office: Daemon) -> None:
     assert edit(by(office, "boss"), "member", "olga", "remove", workspaces=["bolt"]).status == 200
 
 
+@pytest.mark.parametrize(
+    ("name", "entry"), [("else", ""), ("olga", member("olga", "viewer", 61009, ["bolt"]))]
+)
+def test_another_name_or_another_uid_is_no_way_to_a_higher_role(
+    office: Daemon, name: str, entry: str
+) -> None:
+    files = files_of(office)
+    before = files["mailplane.toml"]
+    after = before.replace(member("olga", "viewer", 61001, ["bolt"]), entry)
+    files["mailplane.toml"] = after.replace('"olga"', f'"{name}"')
+    refused = by(office, "olga").post("/v1/book/apply", {"files": files})
+    assert (refused.status, refused.code) == (403, "not-permitted"), refused.content
+    assert "may not raise their own role to owner in bolt" in refused.json["detail"]
+    assert text_of(office, "mailplane.toml") == before
+
+
+def test_who_may_not_change_a_workspace_may_not_rename_it(office: Daemon) -> None:
+    for role, workspaces in (("admin", []), ("viewer", ["bolt"])):
+        values = {"uid": 61005, "role": role, "workspaces": workspaces}
+        assert edit(by(office, "boss"), "member", "amy", "add", **values).json["applied"]
+    files = files_of(office)
+    amy = Person(path=office.socket, uid=61005)
+    bolt = files["workspaces/bolt.toml"]
+    files["workspaces/bolt.toml"] = bolt.replace('name = "bolt"', 'name = "cove"')
+    alone = amy.post("/v1/book/apply", {"files": files})
+    assert not alone.json["applied"], "her entry for bolt would be for nothing"
+    files["workspaces/new.toml"] = '[workspace]\nname = "bolt"\n'
+    refused = amy.post("/v1/book/apply", {"files": files})
+    assert (refused.status, refused.code) == (403, "not-permitted"), refused.content
+    assert text_of(office, "workspaces/bolt.toml") == bolt
+
+
 def test_the_last_owner_can_not_be_removed(office: Daemon) -> None:
     assert edit(by(office, "boss"), "member", "olga", "remove", workspaces=[]).json["applied"]
     for op, values in (("remove", {}), ("set", {"role": "viewer"})):
         refused = edit(by(office, "boss"), "member", "boss", op, **values)
         assert (refused.status, refused.code) == (409, "conflict")
         assert "the last owner can't be removed" in refused.json["detail"]
+
+
+def test_who_is_owner_by_running_the_daemon_does_not_lock_everybody_out(
+    the_daemon: Daemon,
+) -> None:
+    the_daemon.write("workspaces/acme.toml", workspace(9, ANA))
+    the_daemon.start()
+    refused = edit(the_daemon.door, "member", "me", "add", uid=os.getuid(), role="viewer")
+    assert (refused.status, refused.code) == (409, "conflict")
+    values = {"uid": 61001, "role": "owner", "workspaces": ["acme"]}
+    assert edit(the_daemon.door, "member", "olga", "add", **values).json["applied"]
+    people = the_daemon.door.get("/v1/people")["items"]
+    assert [(one["name"], one["role"]) for one in people if not one["workspaces"]] == [
+        ("daemon", "owner")
+    ]
+
+
+def test_a_slow_login_keeps_nobody_waiting_and_who_loses_a_role_meanwhile_has_lost_it(
+    office: Daemon,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        values = {"provider": "smtp", "host": "127.0.0.1", "port": server.getsockname()[1]}
+        add = {"op": "add", "table": "account", "name": "slow", "values": values | {"tls": "none"}}
+        body = {"workspace": "acme", "edits": [add]}
+        replies = list[Reply]()
+        anna = by(office, "anna")
+        thread = threading.Thread(
+            target=lambda: replies.append(anna.post("/v1/book/edits", body)), daemon=True
+        )
+        thread.start()
+        peer, _ = server.accept()
+        with peer:
+            demoted = edit(
+                by(office, "boss"), "member", "anna", role="operator", workspaces=["acme"]
+            )
+            assert demoted.json["applied"]
+            peer.sendall(b"220 at last\r\n")
+            peer.recv(1000)
+            peer.sendall(b"250 ok\r\n")
+            thread.join(30)
+    assert replies[0].status == 403, replies[0].content
+    assert "slow" not in text_of(office, "workspaces/acme.toml")
 
 
 def test_a_person_of_one_workspace_learns_nothing_of_another_by_an_edit(office: Daemon) -> None:
@@ -199,10 +276,18 @@ def test_a_person_of_one_workspace_learns_nothing_of_another_by_an_edit(office: 
         assert "bolt.toml" not in reply.content.decode()
 
 
+def test_what_was_saved_just_before_other_files_replace_it_is_told_too(office: Daemon) -> None:
+    files = files_of(office)
+    retention = '\n[retention]\naudit = "1y"\n'
+    office.write("workspaces/bolt.toml", files["workspaces/bolt.toml"] + retention)
+    assert by(office, "olga").post("/v1/book/apply", {"files": files}).status == 403
+    assert by(office, "boss").post("/v1/book/apply", {"files": files}).json["applied"]
+    told = [(entry["action"], entry["detail"]["via"]) for entry in changes(office)]
+    assert told == [("retention added", "file"), ("retention removed", "command")]
+
+
 def test_the_difference_of_files_that_are_not_in_force_changes_nothing(office: Daemon) -> None:
-    files = {path.name: path.read_text() for path in office.config.glob("workspaces/*")}
-    files = {f"workspaces/{name}": text for name, text in files.items()}
-    files["mailplane.toml"] = text_of(office, "mailplane.toml")
+    files = files_of(office)
     files["workspaces/acme.toml"] += '\n[retention]\naudit = "1y"\n'
     reply = by(office, "vera").post("/v1/book/diff", {"files": files})
     assert [found["text"] for found in reply.json["differences"]] == ["retention added: audit 1y"]
