@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import copy
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailplaned.domain.chain import is_personal
 from mailplaned.domain.differences import Difference, differences, said
 
+EXAMPLE = Path(__file__).parents[1] / "services/example-book"
 FILE = "workspaces/acme.toml"
 BOOK: dict[str, Any] = {
     "workspace": {"name": "acme", "title": "Acme"},
@@ -152,6 +156,25 @@ def test_no_form_of_an_address_on_the_web_tells_more_or_stops_the_rest(
 ) -> None:
     (found,) = change(BOOK, with_(workspace=BOOK["workspace"] | {"title": value}))
     assert found.new == told
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(0.05, "0.05"), (float("nan"), "nan"), (10**30, "1" + "0" * 30), (True, True), (7, 7)],
+)
+def test_every_number_of_a_book_can_stand_in_an_audit_entry(value: object, told: object) -> None:
+    rule = {"name": "hard", "resume": {"at": value}}
+    (found,) = change(BOOK, with_(rule=[rule]))
+    assert found.new == {"name": "hard", "resume": {"at": told}}
+    is_personal("new", found.new)  # raises for what can't be hashed in one form only
+
+
+def test_every_value_of_the_example_can_stand_in_an_audit_entry() -> None:
+    files = [*EXAMPLE.glob("*.toml"), *EXAMPLE.glob("workspaces/*.toml")]
+    assert len(files) > 1
+    for file in files:
+        for found in differences(file.name, {}, tomllib.loads(file.read_text())):
+            is_personal("new", found.new)
 
 
 def test_items_of_one_name_are_told_as_a_whole() -> None:

@@ -181,7 +181,10 @@ def _union(old: Tree, new: Tree) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it; no more of a URL than its host, and no more of anything than has use."""
+    """As an audit entry has it; no more of a URL than its host, or of anything than has use.
+
+    There a fraction is text, since JSON has several forms of it.
+    """
     plain = _json(value)
     size = len(str(plain))
     return plain if size <= _VALUE_CHARACTERS else f"a value of {size} characters"
@@ -191,6 +194,10 @@ def _json(value: Any) -> Any:
     match value:
         case datetime() | date() | time():
             return value.isoformat()
+        case float():
+            return str(value)
+        case int() if not -(2**63) <= value < 2**63:
+            return str(value)
         case Mapping():
             return {name: _json(found) for name, found in value.items()}
         case list():
