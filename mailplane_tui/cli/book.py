@@ -10,7 +10,15 @@ import click
 from mailplane_tui.cli.editing import show_change
 from mailplane_tui.cli.offline import offline
 from mailplane_tui.cli.output import complain, say, show_facts, show_json, show_table
-from mailplane_tui.cli.session import REFUSED, Failure, Noun, Session, address, pass_session
+from mailplane_tui.cli.session import (
+    NOT_PERMITTED,
+    REFUSED,
+    Failure,
+    Noun,
+    Session,
+    address,
+    pass_session,
+)
 
 
 @click.group(cls=Noun)
@@ -23,11 +31,10 @@ def book() -> None:
 def status(session: Session) -> None:
     """Show the book in force, what of it is not acted on, and why a newer one is not in force."""
     found = session.call("GET", "/v1/health").get("book")
+    if found is None:
+        raise Failure("the book in force is told to those who see all workspaces", NOT_PERMITTED)
     if session.as_json:
         show_json(found)
-        return
-    if found is None:
-        say("no book is in force yet")
         return
     show_facts([("hash", found["hash"]), ("applied", found["applied_at"])])
     for problem in found["problems"]:

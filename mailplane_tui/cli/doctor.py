@@ -45,14 +45,16 @@ def _reached(session: Session) -> list[dict[str, Any]]:
     try:
         health = session.call("GET", "/v1/health")
     except Failure as fault:
-        if not places.state.is_dir():
+        if fault.code == NOT_PERMITTED:
+            fix = "ask an owner for a [[member]] entry in the book, and for the socket's group"
+        elif not places.state.is_dir():
             fix = "mailplane init, then mailplane up"
         elif not places.socket.exists():
             fix = "mailplane up"
         elif not stat.S_ISSOCK(places.socket.lstat().st_mode):
             fix = f"move {places.socket} away, then mailplane up"
         else:
-            fix = "mailplane up; or ask for a [[member]] entry in the book"
+            fix = "mailplane up"
         return [_check("daemon", "fault", fault.message, fix)]
     return [_check("daemon", "ok", f"pid {health.get('pid')}, version {health['version']}", None)]
 

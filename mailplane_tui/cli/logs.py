@@ -129,4 +129,10 @@ def _detail(row: _Row) -> str:
     detail = row["detail"]
     if "change" in detail:  # of the book, in words
         return f"{detail['change']} ({detail['file']})"
-    return " ".join(f"{name}={value}" for name, value in detail.items())
+    return " ".join(
+        f"{name}={_value(value)}" for name, value in detail.items() if value is not None
+    )
+
+
+def _value(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

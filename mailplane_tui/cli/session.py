@@ -126,9 +126,10 @@ class Session:
 
 
 def spoken(problem: dict[str, Any]) -> str:
-    """A problem on one line: what, why, and each faulty field."""
-    fields = [f"{fault['field']}: {fault['reason']}" for fault in problem.get("errors", ())]
-    said = "; ".join([problem["detail"] or problem["title"], *fields])
+    """A problem on one line: what, why, and each faulty field that is not in the words already."""
+    what = problem["detail"] or problem["title"]
+    faults = [fault for fault in problem.get("errors", ()) if fault["reason"] not in what]
+    said = "; ".join([what, *(f"{fault['field']}: {fault['reason']}" for fault in faults)])
     wait_s = problem.get("retry_after_s")
     return said if wait_s is None else f"{said} (try again in {wait_s} s)"
 

@@ -128,8 +128,10 @@ def test_every_route_has_a_verb(walk: Walk) -> None:
 def test_who_may_not_open_the_socket_or_is_not_in_the_book_ends_with_4(house: House) -> None:
     with house.someone_else(VIEWER + 1):
         nobody = mailplane("status", *house.at)
+        told = mailplane("doctor", *house.at)
     assert (nobody.code, nobody.err.count("\n")) == (4, 1)
     assert f"no member with uid {VIEWER + 1}" in nobody.err
+    assert (told.code, "ask an owner" in told.out) == (1, True)
     with house.someone_else(VIEWER, mode=0o600):
         shut_out = mailplane("status", *house.at)
     assert (shut_out.code, shut_out.err.count("\n")) == (4, 1)

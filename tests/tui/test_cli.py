@@ -115,6 +115,17 @@ PROBLEMS = [
 ]
 
 
+def test_a_fault_that_the_words_tell_already_is_told_once(
+    daemon: Daemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faults = [{"field": "workspace", "reason": "there is none"}, {"field": "to", "reason": "empty"}]
+    daemon.replies["POST /v1/messages"] = problem(
+        "invalid", "workspace: there is none", errors=msgspec.convert(faults, list[Any])
+    )
+    _, _, err = run(capsys, "send", "--to", "k@x.example")
+    assert err == "mailplane: workspace: there is none; to: empty\n"
+
+
 @pytest.mark.parametrize(("code", "exit_code", "text"), PROBLEMS)
 def test_a_refusal_is_one_line_and_an_exit_code(
     daemon: Daemon, capsys: pytest.CaptureFixture[str], code: str, exit_code: int, text: str
