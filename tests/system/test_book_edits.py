@@ -263,6 +263,10 @@ def test_a_person_of_one_workspace_learns_nothing_of_another_by_an_edit(office: 
     taken = edit(anna, "mailbox", "bea@bolt.example", "add", account="acme-relay")
     assert taken.json["applied"] is False
     assert "workspaces/bolt.toml" not in taken.content.decode()
+    there, not_there = (
+        anna.post("/v1/book/edits", {"workspace": name, "edits": []}) for name in ("bolt", "dolt")
+    )
+    assert (there.status, there.content) == (not_there.status, not_there.content)
     office.write("workspaces/bolt.toml", 'name = "broken secret plans"\n')
     until(lambda: office.door.get("/v1/health")["book"]["problems"], "word of the problem")
     for reply in (

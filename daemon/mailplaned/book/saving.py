@@ -79,8 +79,9 @@ class Saver:
             self.done()
             raise
         except OSError as fault:
+            full = self._folder if self._pending.exists() else self._pending.parent
             self.done()
-            where = fault.filename or self._folder
+            where = fault.filename or full
             raise NotSaved(f"{where}: can't be written, {fault.strerror}") from fault
 
     def done(self) -> None:

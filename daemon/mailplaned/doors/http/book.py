@@ -65,9 +65,7 @@ async def edit(request: Request, context: Context) -> Response:
     if body.workspace is None:
         permit(caller, Action.PEOPLE, None)
     else:
-        known = body.workspace in context.policy.workspaces
-        if known and not caller.sees(body.workspace):
-            raise invalid(("workspace", f"there is no workspace {body.workspace!r}"))
+        known = body.workspace in context.policy.workspaces and caller.sees(body.workspace)
         permit(caller, Action.BOOK, body.workspace if known else None)
     if not body.edits:
         raise invalid(("edits", "has to hold at least one"))
