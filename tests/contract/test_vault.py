@@ -150,7 +150,8 @@ def test_a_file_serves_where_the_vault_has_nothing_of_that_name(tmp_path: Path) 
     found = vault(tmp_path, sealed(tmp_path))
     assert found.get("relay", "acme") == "s3cret"
     assert found.get("other", "acme") == "other by file"
-    assert found.problem("third", "acme") == "it is not in the vault; mailplane secret set third"
+    fix = "mailplane secret set third --workspace acme"
+    assert found.problem("third", "acme") == f"it is not in the vault; {fix}"
 
 
 def test_systemds_credential_is_the_key_and_can_not_be_changed_by_us(tmp_path: Path) -> None:

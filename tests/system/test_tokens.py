@@ -70,6 +70,7 @@ def test_a_token_of_one_action_may_do_nothing_else(started: Daemon) -> None:
     assert refused.code == "not-permitted"
     sends = shim(started, actions=["submit"])
     sent = sends.send(to("kim@there.example", ANA))
+    assert sends.call("GET", "/v1/messages").code == "not-permitted"
     assert sends.call("GET", f"/v1/messages/{sent['id']}").status == 404
 
 
@@ -133,3 +134,4 @@ def test_a_denial_is_in_the_audit_log_once_for_each_minute(started: Daemon) -> N
     denied = [row for row in started.door.get("/v1/audit")["items"] if row["action"] == "denied"]
     assert [(row["actor"], row["target"]) for row in denied] == [("token:crm", "POST /v1/messages")]
     assert "may not send manual mail" in denied[0]["detail"]["reason"]
+    assert denied[0]["workspace"] == "acme"

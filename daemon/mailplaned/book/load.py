@@ -199,7 +199,7 @@ def _daemon(
     members = people.members
     owned = any(member.role == "owner" and not member.workspaces for member in members)
     if members and not owned and all(member.uid != own_uid for member in members):
-        members.append(Member(name="daemon", uid=own_uid, role="owner", implied=True))
+        members.append(Member(name="owner", uid=own_uid, role="owner", implied=True))
         said.append(
             f"{source.name}: no [[member]] on this host is owner of all; uid {own_uid} stays it"
         )

@@ -85,7 +85,8 @@ class SealedSecrets:
         if row is None:
             missing = self._files.problem(name)
             absent = missing is not None and missing.startswith("no file")
-            return f"it is not in the vault; mailplane secret set {name}" if absent else missing
+            fix = f"mailplane secret set {name} --workspace {workspace}"
+            return f"it is not in the vault; {fix}" if absent else missing
         if row.workspace not in (None, workspace):
             return "it belongs to another workspace; set one of its own"
         return self._faults.get(name)

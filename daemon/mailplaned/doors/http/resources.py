@@ -371,8 +371,10 @@ def workspace_of(request: Request, caller: Caller) -> str | None:
     asked = asked or caller.only
     if asked is None and caller.seen is not None:
         raise invalid(("workspace", "say which of your workspaces"))
-    if asked is not None and not caller.may(Action.READ, asked):
-        raise invalid(("workspace", f"there is no workspace {asked!r}"))
+    if asked is not None:
+        if not caller.sees(asked):
+            raise invalid(("workspace", f"there is no workspace {asked!r}"))
+        permit(caller, Action.READ, asked)
     return asked
 
 

@@ -19,7 +19,7 @@ from mailplaned.domain.policy import OnCap
 from mailplaned.domain.roles import Caller
 from mailplaned.doors.http.context import Context
 from mailplaned.doors.http.guard import caller_of
-from mailplaned.doors.http.replies import invalid, refuse, reply, reply_problem
+from mailplaned.doors.http.replies import Refusal, invalid, refuse, reply, reply_problem
 from mailplaned.doors.http.times import parse_duration, parse_time, show_time
 from mailplaned.ports import Random, Transaction
 from mailplaned.services import admission, answers
@@ -70,7 +70,7 @@ async def submit(request: Request, context: Context) -> Response:
     )
     for result in results:
         if isinstance(result, answers.Refused) and result.code == "not-permitted":
-            refusal = refuse(result.code, result.detail)
+            refusal = Refusal(problem(result.code, result.detail), caller.only)
             await context.denials.note(context.store, caller.name, "POST /v1/messages", refusal)
     if batch:
         return reply(wire.Results(results=[_shown(result)[0] for result in results]), 202)
