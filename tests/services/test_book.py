@@ -122,7 +122,7 @@ def test_a_mailbox_without_a_cap_of_its_own_is_named(tmp_path: Path) -> None:
         ({"ana": 7, "bob": 8}, [("ana", 7), ("bob", 8)]),
         ({"ana": 7}, [("ana", 7)]),
         ({}, []),
-        ({"bob": 8}, [("bob", 8), ("daemon", 500)]),  # somebody has to be owner
+        ({"bob": 8}, [("bob", 8), ("owner", 500)]),  # somebody has to be owner
     ],
 )
 def test_members_that_this_host_lacks_are_left_out_and_named(
