@@ -19,7 +19,7 @@ from mailplaned.ports import Clock, Random, Signer, Transport
 from mailplaned.services.audit import AuditLog
 from mailplaned.services.dispatch import Dispatcher
 from mailplaned.services.pauses import pause_restored
-from mailplaned.services.recovery import missed, rebuild, recover
+from mailplaned.services.recovery import NOT_RUNNING, missed, rebuild, recover
 from mailplaned.services.upkeep import Upkeep
 from mailplaned.store.store import Connections, SqliteStore
 
@@ -66,7 +66,7 @@ class Core:
             await self.store.write(partial(pause_restored, made_at=made_at, random=self._random))
             self._restored.unlink()
         unknown = await self.store.write(recover)
-        self.upkeep.ask(await self.store.write(missed), "the daemon was not running")
+        self.upkeep.ask(await self.store.write(missed), NOT_RUNNING)
         await self.audit.begin()
         return unknown
 

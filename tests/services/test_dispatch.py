@@ -4,107 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from contextvars import copy_context
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from mailplaned.core import Core
 from mailplaned.domain.ids import MESSAGE, parse_id
 from mailplaned.domain.ledger import UNKNOWN_GUARD_US
 from mailplaned.domain.message import State
 from mailplaned.domain.outcomes import Outcome
-from mailplaned.domain.policy import Account, Cap, Delivery, Pace, Policy, Workload
+from mailplaned.domain.policy import Account, Cap, Delivery, Pace, Workload
 from mailplaned.domain.windows import DAY_US, HOUR_US, MINUTE_US, SECOND_US, Per
 from mailplaned.ports import MessageFilter, Transaction
-from mailplaned.services.answers import Admitted, Submission
 from mailplaned.services.messages import NotDone, resolve
 from mailplaned.services.pauses import lift_all, pause
 from mailplaned.services.suppressions import suppress
-from tests.fakes.clock import PatientClock, VirtualClock
-from tests.fakes.notary import MemoryNotary
-from tests.fakes.random_seeded import SeededRandom
-from tests.fakes.store_inline import InlineConnections, memory_database
+from tests.fakes.clock import VirtualClock
+from tests.fakes.core_desk import Desk, open_desk, play
+from tests.fakes.store_inline import memory_database
 from tests.fakes.store_kit import ANA, put_in, small_book, submission
-from tests.fakes.transports_scripted import NullSigner, Provider, Temper
+from tests.fakes.transports_scripted import Provider, Temper
 from tests.simulation.loop import VirtualLoop
-
-
-@dataclass
-class Desk:
-    """A core at work, with its provider and its clock."""
-
-    core: Core
-    provider: Provider
-    clock: VirtualClock
-    random: SeededRandom
-    database: sqlite3.Connection
-
-    async def submit(self, made: Submission | None = None) -> Admitted:
-        answer = await self.core.store.write(lambda tx: put_in(tx, made))
-        assert isinstance(answer, Admitted), answer
-        return answer
-
-    async def state(self, answer: Admitted) -> State:
-        id_ = parse_id(MESSAGE, answer.id or "")
-        assert id_ is not None
-        message = await self.core.store.read(lambda reader: reader.message(id_))
-        assert message is not None
-        return message.state
-
-    async def sleep(self, duration_us: int) -> None:
-        await self.clock.sleep_us(duration_us)
-
-    @property
-    def handed(self) -> list[int]:
-        """When each attempt arrived, in µs since the first."""
-        times = [handed.at_us for handed in self.provider.journal]
-        return [at - times[0] for at in times]
-
-
-Play = Callable[[Desk], Coroutine[Any, Any, None]]
-
-
-def play(policy: Policy, scene: Play, temper: Temper | None = None) -> None:
-    """Run a scene to its end in virtual time."""
-    loop = VirtualLoop(random.Random(1))
-    clock = VirtualClock(loop)
-    provider = Provider(
-        random.Random(2), lambda: clock.true_us, copy_context(), temper=temper or Temper()
-    )
-    database = memory_database()
-
-    async def whole() -> None:
-        async with _desk(policy, provider, clock, database) as desk:
-            await scene(desk)
-
-    task = loop.create_task(whole())
-    loop.run_to(60 * DAY_US / 1e6)
-    loop.close()
-    database.close()
-    assert task.done(), "the scene has not come to its end"
-    task.result()
-
-
-@asynccontextmanager
-async def _desk(
-    policy: Policy, provider: Provider, clock: VirtualClock, database: sqlite3.Connection
-) -> AsyncIterator[Desk]:
-    core = Core(
-        connections=InlineConnections(database),
-        transports={"smtp": provider},
-        signer=NullSigner(),
-        notary=MemoryNotary(),
-        clock=clock,
-        random=(bits := SeededRandom(3)),
-    )
-    core.upkeep._clock = PatientClock(asyncio.get_running_loop(), clock)
-    async with core.running(policy):
-        yield Desk(core, provider, clock, bits, database)
 
 
 def test_what_is_due_now_does_not_sleep_until_the_last_slot_of_its_commit() -> None:
@@ -239,7 +159,7 @@ def test_each_outcome_leaves_the_message_where_it_belongs(fate: str, state: Stat
         paused = await desk.core.store.read(lambda reader: reader.pauses(lifted=False))
         assert bool(paused) == (fate in {"blocked_sender", "quota"})
 
-    play(small_book(), scene, temper)
+    play(small_book(), scene, temper=temper)
 
 
 def test_an_unknown_stays_charged_until_a_person_says_that_it_was_not_sent() -> None:
@@ -258,7 +178,7 @@ def test_an_unknown_stays_charged_until_a_person_says_that_it_was_not_sent() -> 
         await desk.sleep(2 * DAY_US + HOUR_US)
         assert await desk.state(answer) is State.ACCEPTED
 
-    play(small_book(Cap(limit=1, per=Per.DAY)), scene, Temper(lost_answer=100))
+    play(small_book(Cap(limit=1, per=Per.DAY)), scene, temper=Temper(lost_answer=100))
 
 
 def test_at_least_once_is_tried_again_and_charged_again() -> None:
@@ -273,7 +193,7 @@ def test_at_least_once_is_tried_again_and_charged_again() -> None:
         attempts = await desk.core.store.read(lambda reader: reader.attempts(id_))
         assert [(a.outcome, a.charged) for a in attempts] == [(Outcome.UNKNOWN, True)] * 3
 
-    play(small_book(workloads={"cold": workload}), scene, Temper(lost_answer=100))
+    play(small_book(workloads={"cold": workload}), scene, temper=Temper(lost_answer=100))
 
 
 def test_a_suppression_stops_what_was_queued_before_it() -> None:
@@ -326,7 +246,7 @@ def test_a_slow_attempt_keeps_no_one_waiting_while_connections_are_free() -> Non
         ]
         assert desk.provider.journal[0].pending
 
-    play(small_book(), scene, Temper(slow=100))
+    play(small_book(), scene, temper=Temper(slow=100))
 
 
 def test_a_message_that_no_window_lets_go_in_time_expires() -> None:
@@ -362,7 +282,7 @@ def test_a_stop_waits_for_what_is_on_the_wire_and_then_calls_it_unknown() -> Non
     began_us = clock.true_us
 
     async def whole() -> None:
-        async with _desk(small_book(), provider, clock, database) as desk:
+        async with open_desk(small_book(), provider, clock, database) as desk:
             for _ in range(4):
                 await desk.submit()
             await asyncio.sleep(0.001)
@@ -385,7 +305,7 @@ def test_a_core_that_fails_ends_instead_of_waiting_for_its_writer() -> None:
         raise LookupError("a service died")
 
     with pytest.raises(ExceptionGroup) as failed:
-        play(small_book(), scene, Temper(slow=100))
+        play(small_book(), scene, temper=Temper(slow=100))
     assert failed.group_contains(LookupError)
 
 

@@ -40,6 +40,8 @@ class Memory:
         """How many there are; none lets the hot path skip the look-up."""
         self.claiming = False
         """Whether attempts may begin: from when dispatch runs until it is told to stop."""
+        self.stalled: tuple[int, str] = (0, "")
+        """Until when no attempt could begin, and why: no daemon ran, or it could not write."""
         self.in_flight = 0
         """Attempts under way, everywhere."""
         self.rests: dict[str, tuple[int, int]] = {}
@@ -96,6 +98,10 @@ class Memory:
             or (kind == "mailbox" and mailbox.address == name)
             or (kind == "path" and _on_path(workspace, mailbox.address, name))
         ]
+
+    def carry_on(self, before: Memory) -> None:
+        """Take over from the memory before this one what no table tells."""
+        self.claiming, self.stalled = before.claiming, before.stalled
 
     def load(self, charges: Iterable[Charge], queues: Iterable[Queue]) -> None:
         """Fill an empty ledger: what is charged, in the order of its end, and what waits."""

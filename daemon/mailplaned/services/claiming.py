@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from mailplaned.domain.ledger import HAND_OFF_GUARD_US
 from mailplaned.domain.message import RecipientState, State
 from mailplaned.domain.policy import Mailbox
 from mailplaned.domain.records import Claim, Message, Recipient
@@ -144,11 +145,21 @@ def _begin(tx: Transaction, mailbox: Mailbox, message: Message) -> None:
         )
         tell(tx, message, "slot_moved", was_us=message.slot_us, slot_us=moved.slot_us, cause=why)
         return
+    _tell_late(tx, message)
     begun = tx.move(message, State.SENDING, tries=message.tries + 1, demand=(count, domains))
     tx.set_recipients(message.id, [(r.position, RecipientState.SENDING, None) for r in left])
     body = tx.body(message.id)
     assert body is not None, "a waiting message has a body"
     begin(tx, mailbox, begun, recipients, body)
+
+
+def _tell_late(tx: Transaction, message: Message) -> None:
+    """Say so where a slot was missed for want of a daemon or of a disk."""
+    slot_us = message.slot_us
+    assert slot_us is not None, "what is due has a slot"
+    until_us, why = tx.memory.stalled
+    if slot_us < until_us and tx.now_us - slot_us > HAND_OFF_GUARD_US:
+        tell(tx, message, "slot_moved", was_us=slot_us, slot_us=tx.now_us, cause=why)
 
 
 def _try_unsuppressed(tx: Transaction, message: Message) -> list[Recipient]:

@@ -11,6 +11,8 @@ from mailplaned.domain.windows import WEEK_US
 from mailplaned.ports import Transaction
 from mailplaned.services.settling import record
 
+NOT_RUNNING = "the daemon was not running"
+
 _LEDGER_SPAN_US = 8 * WEEK_US // 7
 """A day more than the longest window: a calendar week with a clock change is 169 hours long."""
 
@@ -37,8 +39,9 @@ def rebuild(tx: Transaction, policy: Policy, time: GovernedTime) -> Memory:
 def recover(tx: Transaction) -> int:
     """Account for what was on the wire when the last run ended: it is unknown, and stays charged.
 
-    Returns how many messages that were.
+    Returns how many messages that were. What begins late from now on tells why.
     """
+    tx.memory.stalled = tx.now_us, NOT_RUNNING
     found = tx.sending()
     for message in found:
         recipients = tx.recipients(message.id)
@@ -71,13 +74,12 @@ def adopt(tx: Transaction, policy: Policy) -> list[str]:
 
     Those are all whose caps can have changed; they get them after the commit.
     """
-    old = tx.memory.policy
-    claiming = tx.memory.claiming
-    tx.memory = rebuild(tx, policy, tx.memory.time)
-    tx.memory.claiming = claiming
+    old = tx.memory
+    tx.memory = rebuild(tx, policy, old.time)
+    tx.memory.carry_on(old)
     changed = []
     for workspace in policy.workspaces.values():
-        before = old.workspaces.get(workspace.name)
+        before = old.policy.workspaces.get(workspace.name)
         same_around = before is not None and (
             before.caps == workspace.caps
             and before.zone == workspace.zone

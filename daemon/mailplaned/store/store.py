@@ -264,6 +264,8 @@ class SqliteStore:
             memory = self._memory
             now_us = memory.time.read(wall_us=self._clock.wall_us(), boot_us=self._clock.boot_us())
             began = memory.time.anchor
+            if self.fault is not None:
+                memory.stalled = now_us, self.fault
             connection.execute("BEGIN IMMEDIATE")
             transaction = SqlTransaction(connection, self._scopes, memory, now_us, self._random)
             before = connection.total_changes
@@ -307,7 +309,7 @@ class SqliteStore:
         self._scopes.forget()
         transaction = SqlTransaction(connection, self._scopes, old, 0, self._random)
         self._memory = self._rebuild(transaction, old.policy, old.time)
-        self._memory.claiming = old.claiming
+        self._memory.carry_on(old)
         self._stale = False
 
     def _translate(self, fault: sqlite3.Error) -> Exception:
