@@ -32,11 +32,10 @@ def check_slots(world: World, senders: Senders) -> None:
         slot_us = sent.answer.slot_us if moved_us is None else moved_us
         if moved_us is None and begun_us < slot_us - EARLY_US:
             world.wrong(f"{sent.id} went {slot_us - begun_us} µs before its slot, unexplained")
-        due_us = _when_up(world, slot_us)
-        if begun_us > due_us + LATE_US and not _explained(
+        if begun_us > slot_us + LATE_US and not _explained(
             world, sent.answer.mailbox, slot_us, begun_us
         ):
-            world.wrong(f"{sent.id} went {begun_us - due_us} µs after its slot, unexplained")
+            world.wrong(f"{sent.id} went {begun_us - slot_us} µs after its slot, unexplained")
 
 
 def _last_slot(world: World, id_: ids.Id | None, begun_us: int) -> int | None:
@@ -47,14 +46,6 @@ def _last_slot(world: World, id_: ids.Id | None, begun_us: int) -> int | None:
         (id_, begun_us),
     ).fetchone()
     return found[0] if found else None
-
-
-def _when_up(world: World, slot_us: int) -> int:
-    """The slot, or when the daemon was there again if it was not at that moment."""
-    for down_us, up_us in world.down:
-        if down_us <= slot_us + LATE_US and slot_us < up_us:
-            slot_us = up_us
-    return slot_us
 
 
 def _explained(world: World, mailbox: str, from_us: int, to_us: int) -> bool:

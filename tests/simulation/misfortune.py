@@ -58,11 +58,7 @@ class Misfortune:
             return
         world.database.execute("PRAGMA query_only = ON")
         world.note("disk full")
-        world.down.append([world.clock.true_us, 2**62])
         world.after(seconds(world.rng.choice([HOUR_US // 60, HOUR_US])), self._disk_is_fine)
 
     def _disk_is_fine(self) -> None:
-        world = self._world
-        world.database.execute("PRAGMA query_only = OFF")
-        if world.life is not None and world.life.ready:
-            world.is_up()
+        self._world.database.execute("PRAGMA query_only = OFF")

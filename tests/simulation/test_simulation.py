@@ -31,6 +31,18 @@ def test_every_promise_is_kept_through_storms_and_all_comes_to_an_end(
     assert result.taken > 40, "a run in which nothing happens shows nothing"
 
 
+@pytest.mark.parametrize(
+    ("seed", "days"),
+    [
+        pytest.param(1545928375, 1, id="a slot comes while the daemon is ending"),
+        pytest.param(1545928407, 3, id="a kill after a start that a full disk refused"),
+    ],
+)
+def test_what_a_soak_has_found_stays_mended(seed: int, days: int) -> None:
+    result = run(seed, days=days)
+    assert not result.problems, _say(result)
+
+
 def test_the_storms_hold_every_kind_of_misfortune() -> None:
     counts: dict[str, int] = {}
     for seed in range(31, 36):

@@ -12,7 +12,7 @@ from mailplaned.domain.governor import Governor
 from mailplaned.domain.memory import Memory
 from mailplaned.domain.message import RecipientState
 from mailplaned.domain.policy import Delivery
-from mailplaned.services import claiming, settling
+from mailplaned.services import claiming, settling, upkeep
 from tests.simulation.run import run
 
 
@@ -78,3 +78,16 @@ def test_a_suppression_looked_at_only_at_the_door_is_found_out(
 def test_a_message_left_behind_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mailplaned.core.recover", lambda tx: 0)
     assert _finds("at the end")
+
+
+def test_a_slot_missed_without_a_word_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claiming, "_tell_late", lambda tx, message: None)
+    assert _finds("after its slot, unexplained")
+
+
+def test_a_daemon_that_dies_by_itself_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fall(tx: Any) -> int:
+        raise LookupError("a service died")
+
+    monkeypatch.setattr(upkeep, "expire", fall)
+    assert _finds("the daemon died of LookupError")

@@ -116,8 +116,6 @@ class World:
         self._doors: Doors | None = None
         self.problems: list[str] = []
         self.promises: list[Promise] = []
-        self.down: list[list[int]] = []
-        """When no daemon ran, or its disk was full."""
         self.judged: set[str] = set()
         """Messages that a person called sent: for all recipients, though some may not have been."""
         self.counts: dict[str, int] = {}
@@ -179,17 +177,9 @@ class World:
                 self._doors = Doors(life.core, policy, self.clock, self.random)
             await self._doors.open(life.core, policy)
             life.ready = True
-            if not self.disk_is_full:
-                self.is_up()
             await life.stop.wait()
         self.note("stopped")
-        self.down.append([self.clock.true_us, 2**62])
         self._forget(life)
-
-    def is_up(self) -> None:
-        """The daemon is there, and can write."""
-        for span in self.down:
-            span[1] = min(span[1], self.clock.true_us)
 
     def stop(self) -> None:
         """Ask the daemon to end."""
@@ -203,12 +193,12 @@ class World:
         life = self.life
         if life is None:
             return
+        self._judge_end(life)
         self.note("kill")
         self.loop.end_life(life.number)
         if self.database.in_transaction:
             self.database.execute("ROLLBACK")
         self.provider.cut()
-        self.down.append([self.clock.true_us, 2**62])
         self._forget(life)
 
     def strike(self) -> None:
@@ -243,15 +233,20 @@ class World:
         """A daemon that died by itself is a fault."""
         life = self.life
         if life is not None and life.task is not None and life.task.done():
-            fault = life.task.exception()
-            while isinstance(fault, BaseExceptionGroup):
-                fault = fault.exceptions[0]
-            if life.ready or not isinstance(fault, StoreFault):
-                self.wrong(f"the daemon died of {fault!r}")
             self.kill()  # on a full disk it does not start; whoever runs it tries again
         for fault_text in self.loop.faults:
             self.wrong(f"uncaught: {fault_text}")
         self.loop.faults.clear()
+
+    def _judge_end(self, life: Life) -> None:
+        """A life that has ended by itself may only have found no disk to start on."""
+        if life.task is None or not life.task.done():
+            return
+        fault = life.task.exception()
+        while isinstance(fault, BaseExceptionGroup):
+            fault = fault.exceptions[0]
+        if life.ready or not isinstance(fault, StoreFault):
+            self.wrong(f"the daemon died of {fault!r}")
 
     @property
     def doors(self) -> Doors:
