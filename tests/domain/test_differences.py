@@ -147,7 +147,7 @@ def test_of_an_address_on_the_web_only_the_host_is_told() -> None:
     ("value", "told"),
     [
         ("HTTPS://u:p@other.example/x", "HTTPS://other.example/…"),
-        (" https://other.example/x", "https://other.example/…"),
+        (" as on https://other.example/x?a=1 there", " as on https://other.example/… there"),
         ("https://[x", "https:///…"),
     ],
 )

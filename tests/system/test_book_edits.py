@@ -227,7 +227,7 @@ def test_who_is_owner_by_running_the_daemon_does_not_lock_everybody_out(
     assert edit(the_daemon.door, "member", "olga", "add", **values).json["applied"]
     people = the_daemon.door.get("/v1/people")["items"]
     assert [(one["name"], one["role"]) for one in people if not one["workspaces"]] == [
-        ("daemon", "owner")
+        ("owner", "owner")
     ]
 
 

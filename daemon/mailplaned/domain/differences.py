@@ -6,6 +6,7 @@ does: a key that is written down with its default differs from one that is not t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -16,6 +17,9 @@ _VALUE_CHARACTERS: Final = 2_000
 """A longer value is not kept whole: the audit log is no second place for the book."""
 
 _SAID_CHARACTERS: Final = 200
+
+_URL: Final = re.compile(r"https?://\S*", re.IGNORECASE)
+"""Its path may be as secret as a password, as that of many a webhook is."""
 
 _NAMES: Final = ("address", "name")
 """What a table is known by, in this order."""
@@ -202,13 +206,14 @@ def _json(value: Any) -> Any:
             return {name: _json(found) for name, found in value.items()}
         case list():
             return [_json(found) for found in value]
-        case str() if value.lstrip().lower().startswith(("https://", "http://")):
-            return f"{value.lstrip().partition(':')[0]}://{_host(value)}/…"
+        case str():
+            return _URL.sub(_host_alone, value)
     return value
 
 
-def _host(url: str) -> str:
+def _host_alone(url: re.Match[str]) -> str:
     try:
-        return urlsplit(url).hostname or ""
+        host = urlsplit(url[0]).hostname
     except ValueError:  # what stands between brackets is no address
-        return ""
+        host = None
+    return f"{url[0].partition(':')[0]}://{host or ''}/…"

@@ -136,7 +136,7 @@ async def _put(plan: BookPlan, request: Request, context: Context) -> Response:
         except BookRefused as fault:
             raise refuse("conflict", str(fault)) from fault
     edited = [name for name, text in plan.files.items() if plan.base.get(name) != text]
-    told = [_discreet(problem, caller, *edited) for problem in problems]
+    told = dict.fromkeys(_discreet(problem, caller, *edited) for problem in problems)
     notices = [words for words in plan.notices if _discreet(words, caller, *edited) == words]
     return reply(_view(plan, told, notices, applied=not problems))
 
