@@ -96,13 +96,14 @@ def apply(session: Session, folder: Path | None) -> int:
 
     Without it what lies in the book's own folder is taken now.
     """
-    if folder is not None:
-        found = session.call("POST", "/v1/book/diff", _files(folder))
+    files = _files(folder)
+    if folder is not None and not session.yes:
+        found = session.call("POST", "/v1/book/diff", files)
         if found["differences"] and not found["problems"]:
             for line in found["differences"]:
                 complain(line["text"])
             session.confirm("Put this in force?")
-    return show_change(session, session.call("POST", "/v1/book/apply", _files(folder)))
+    return show_change(session, session.call("POST", "/v1/book/apply", files))
 
 
 @book.command()

@@ -408,7 +408,7 @@ def test_a_relay_has_the_usual_port_of_its_encryption(
     [
         ("big", "larger than"),
         ("deep", "nested too deeply"),
-        ("folder", "can't be read"),
+        ("folder", "no regular file"),
         ("gone", "can't be read"),
         ("pipe", "no regular file"),
         ("zeros", "a link out of the folder"),
@@ -428,8 +428,10 @@ def test_a_hostile_file_is_a_problem_not_a_fault(tmp_path: Path, name: str, reas
     (folder / "workspaces" / "elsewhere.toml").symlink_to(tmp_path / "private.toml")
     with (folder / "workspaces" / "noise.toml").open("wb") as endless:
         endless.truncate(2**40)
+    before = len(os.listdir("/proc/self/fd"))
     (found,) = [text for text in read(folder).problems if text.startswith(f"workspaces/{name}")]
     assert reason in found
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_link_within_the_folder_is_the_file_that_it_leads_to(tmp_path: Path) -> None:

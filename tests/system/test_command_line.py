@@ -265,7 +265,7 @@ def test_another_folder_is_compared_and_put_in_place_of_the_book(
         assert said.out.startswith("problem: workspaces/beta.toml: line ")
     path.write_text(path.read_text().removesuffix("oops\n"))
     said = mailplane("book", "apply", str(folder), "--yes", *house.at)
-    assert (said.code, said.out.splitlines()[0]) == (0, "retention added: audit 3y")
+    assert (said.code, said.out.splitlines()[0], said.err) == (0, "retention added: audit 3y", "")
     assert (daemon.config / "workspaces/beta.toml").read_text() == path.read_text()
     said = mailplane("audit", "search", "retention", *house.at)
     assert "retention added  retention  audit 3y (workspaces/beta.toml)" in said.out

@@ -139,11 +139,15 @@ def file_content(path: Path) -> tuple[bytes, int] | None:
 
     Nothing is waited for, and nothing without an end is read.
     """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+    with suppress(IsADirectoryError), open(path, "rb", opener=_open_unwaited) as file:
         facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            return None
-        return file.read(FILE_BYTES + 1), facts.st_uid
+        if stat.S_ISREG(facts.st_mode):
+            return file.read(FILE_BYTES + 1), facts.st_uid
+    return None
+
+
+def _open_unwaited(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _parsed(
