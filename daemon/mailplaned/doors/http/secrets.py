@@ -46,7 +46,7 @@ async def add_secret(request: Request, context: Context) -> Response:
     body = await body_of(request, sealed_wire.SecretRequest)
     expires_us = _expiry(body.expires_at)
     if not SECRET_NAME.fullmatch(body.name):
-        raise invalid(("name", "has to be lower-case letters, digits, dots and dashes"))
+        raise invalid(("name", "has to be small letters, digits, . - _, at most 100"))
     _check_value(body.value)
 
     def change(tx: Transaction) -> SealedSecret:
@@ -55,8 +55,11 @@ async def add_secret(request: Request, context: Context) -> Response:
         ):
             raise invalid(("workspace", f"there is no workspace {body.workspace!r}"))
         permit(caller, Action.SECRETS, body.workspace)
-        if any(row.name == body.name for row in tx.secrets()):
-            raise refuse("conflict", f"there is a secret {body.name}; rotate it instead")
+        for row in tx.secrets():
+            if row.name == body.name:
+                seen = row.workspace is None or caller.sees(row.workspace)
+                fix = "rotate it instead" if seen else "it is not yours: use another name"
+                raise refuse("conflict", f"there is a secret {body.name}; {fix}")
         blank = SealedSecret(
             name=body.name,
             workspace=body.workspace,
