@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mailplaned.book.saving import NotSaved, Saver
+from tests.fakes.process_daemon import short_folder
 
 ROOT = Path(__file__).parents[2]
 OLD = {
@@ -177,6 +178,26 @@ def test_a_file_keeps_its_mode_and_a_new_one_is_as_open_as_its_folder(tmp_path: 
     Saver(book, tmp_path / "pending").save(OLD, NEW, "ana")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in book.glob("**/*.toml")}
     assert (modes["mailplane.toml"], modes["cove.toml"]) == (0o664, 0o640)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_file_stays_its_groups_where_the_daemon_may_not_give_it_to_its_owner() -> None:
+    with short_folder() as folder:
+        book = written(folder, OLD)
+        for path in (folder, book, book / "workspaces"):
+            path.chmod(0o777)
+        os.chown(book / "mailplane.toml", 0, 61077)
+        (book / "mailplane.toml").chmod(0o664)
+        groups = os.getgroups()
+        os.setgroups([61077])
+        os.seteuid(61010)
+        try:
+            Saver(book, folder / "pending").save(OLD, OLD | {"mailplane.toml": b"# new\n"}, "ana")
+        finally:
+            os.seteuid(0)
+            os.setgroups(groups)
+        facts = (book / "mailplane.toml").stat()
+        assert (facts.st_uid, facts.st_gid, stat.S_IMODE(facts.st_mode)) == (61010, 61077, 0o664)
 
 
 def test_what_a_person_wrote_after_a_kill_stays_when_the_rest_is_finished(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -172,8 +171,12 @@ def _write(part: Path, content: bytes, *, like: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     model = like.stat() if like.exists() else like.parent.stat()
-    with suppress(PermissionError):
-        shutil.chown(part, model.st_uid, model.st_gid)
+    for owner in (
+        (-1, model.st_gid),
+        (model.st_uid, -1),
+    ):  # who may not give it away keeps its group
+        with suppress(PermissionError):
+            os.chown(part, *owner)
     part.chmod(model.st_mode & 0o666)
 
 
