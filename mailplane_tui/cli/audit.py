@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -168,7 +169,10 @@ def _write(session: Session, lines: Iterator[bytes], output: str | None) -> None
         return
     part = Path(output + ".part")
     try:
-        with part.open("wb") as file, _counted(session, "exporting", lines) as counted:
+        with (
+            open(part, "wb", opener=_open_private) as file,
+            _counted(session, "exporting", lines) as counted,
+        ):
             line = b""
             for line in counted:
                 file.write(line + b"\n")
@@ -181,6 +185,10 @@ def _write(session: Session, lines: Iterator[bytes], output: str | None) -> None
         show_json({"path": str(Path(output).absolute()), "entries": entries})
     else:
         say(f"wrote {entries} entr{'y' if entries == 1 else 'ies'} to {output}")
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _print(session: Session, lines: Iterator[bytes]) -> None:

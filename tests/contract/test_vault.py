@@ -150,7 +150,7 @@ def test_a_file_serves_where_the_vault_has_nothing_of_that_name(tmp_path: Path) 
     found = vault(tmp_path, sealed(tmp_path))
     assert found.get("relay", "acme") == "s3cret"
     assert found.get("other", "acme") == "other by file"
-    fix = "mailplane secret set third --workspace acme"
+    fix = "mailplane secret set third, with --workspace acme for acme alone"
     assert found.problem("third", "acme") == f"it is not in the vault; {fix}"
 
 

@@ -59,6 +59,7 @@ def test_what_was_exported_is_verified_with_the_export_and_the_key_alone(
     for name, flags in exports.items():
         path = tmp_path / name
         said(run("export", "--output", str(path), *flags, of=changed))
+        assert path.stat().st_mode & 0o777 == 0o600
         found = said(run("verify", str(path), "--public-key", key))
         assert "nothing is wrong with it" in found
     text = (tmp_path / "acme").read_text()

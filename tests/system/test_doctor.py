@@ -56,7 +56,7 @@ def test_each_thing_that_is_wrong_is_named_with_its_fix(the_daemon: Daemon, the_
     assert found["state folder"]["fix"] == f"chmod -R go= {the_daemon.state}"
     assert "relay-password" in found["account acme/acme-relay"]["detail"]
     assert found["account beta/beta-relay"]["fix"].startswith("mend host, port, tls")
-    assert found["finding"]["fix"] == "mailplane secret set relay-password"
+    assert found["finding"]["fix"].startswith("mailplane secret set relay-password, with --work")
     assert doctor(the_daemon).returncode == 1
 
 

@@ -204,7 +204,10 @@ def check_account(account: Account, secrets: Secrets) -> tuple[str, str] | None:
         raise misconfigured(f"account {account.key} needs a {missing} to authenticate")
     secret = secrets.get(account.secret, account.workspace)
     if not secret:
-        raise misconfigured(f'secret "{account.secret}" of account {account.key} is missing')
+        raise misconfigured(
+            f'secret "{account.secret}" of account {account.key} is missing or unfit; '
+            "mailplane secret list says why"
+        )
     return account.username, secret
 
 

@@ -85,7 +85,7 @@ class SealedSecrets:
         if row is None:
             missing = self._files.problem(name)
             absent = missing is not None and missing.startswith("no file")
-            fix = f"mailplane secret set {name} --workspace {workspace}"
+            fix = f"mailplane secret set {name}, with --workspace {workspace} for {workspace} alone"
             return f"it is not in the vault; {fix}" if absent else missing
         if row.workspace not in (None, workspace):
             return "it belongs to another workspace; set one of its own"
