@@ -206,7 +206,7 @@ async def _probe(accounts: Sequence[Account], context: Context) -> None:
         if words is not None:
             raise refuse(
                 "conflict",
-                f"account {account.name}: {words}; nothing was changed (probe: false skips)",
+                f"account {account.name}: {words}; nothing was changed; without this check: --no-probe, or probe: false",
             )
 
 
