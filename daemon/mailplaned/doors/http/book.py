@@ -204,10 +204,8 @@ async def _probe(accounts: Sequence[Account], context: Context) -> None:
     found = await asyncio.gather(*map(refusal, accounts))
     for account, words in zip(accounts, found, strict=True):
         if words is not None:
-            raise refuse(
-                "conflict",
-                f"account {account.name}: {words}; nothing was changed; without this check: --no-probe, or probe: false",
-            )
+            advice = "nothing was changed; without this check: --no-probe, or probe: false"
+            raise refuse("conflict", f"account {account.name}: {words}; {advice}")
 
 
 def _unproven(old: Policy, new: Policy) -> Iterator[Account]:
