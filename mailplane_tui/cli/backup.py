@@ -49,10 +49,13 @@ def verify(session: Session, file: Path) -> None:
 @pass_session
 def restore(session: Session, file: Path) -> None:
     """Put a backup into a state folder that has none; the daemon then sends nothing until told."""
-    _show(session, _read(session, "restore", file))
+    made = _read(session, "restore", file)
+    _show(session, made)
     if not session.as_json:
         say("everything is paused in it: what was sent since the backup is not in its ledger")
-        say("start the daemon and look; then: mailplane pause lift ID --acknowledge")
+        if left_out := ", ".join(made["left_out"]):
+            say(f"before the daemon starts, put into {session.places().state}: {left_out}")
+        say("start the daemon and look; then: mailplane pause lift ID --acknowledge --reason TEXT")
 
 
 def _read(session: Session, verb: str, file: Path) -> dict[str, Any]:

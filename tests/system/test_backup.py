@@ -21,9 +21,11 @@ ANA, BEN = "ana@acme.example", "ben@acme.example"
 CAPS = f'{ANA}; caps = [{{limit = 4, per = "day"}}]'
 
 
-def mailplane(made: Daemon, *arguments: str) -> subprocess.CompletedProcess[str]:
+def mailplane(
+    made: Daemon, *arguments: str, as_json: bool = True
+) -> subprocess.CompletedProcess[str]:
     places = ["--config", str(made.config), "--state", str(made.state)]
-    places += ["--socket", str(made.socket), "--json"]
+    places += ["--socket", str(made.socket), *(["--json"] if as_json else [])]
     return subprocess.run(
         [sys.executable, "-m", "mailplane_tui", *arguments, *places],
         capture_output=True,
@@ -124,7 +126,8 @@ def test_without_keys_a_backup_tells_no_secret_and_names_what_it_left_out(
     assert b"s3cret-v4lue" not in content
     started.stop()
     with short_folder() as folder, daemon(folder) as other:
-        answer(other, "backup", "restore", made["path"])
+        said = mailplane(other, "backup", "restore", made["path"], as_json=False).stdout
+        assert f"put into {other.state}: audit.key, vault.key\n" in said
         other.start()
         (secret,) = other.door.get("/v1/secrets")["items"]
         assert secret["name"] == "spare"

@@ -206,8 +206,9 @@ def _take_up(tx: Transaction, notary: Notary) -> tuple[list[str], bool]:
     if inside.key != notary.key:
         _note(tx, "audit key changed", "mailplane", None, old=inside.key, new=notary.key)
         found.append(
-            "audit.key is another one than signed the last checkpoint; if nobody changed it on "
-            f"purpose, the log can't be trusted from entry {inside.size + 1} on"
+            "audit.key is another one than signed the last checkpoint: if nobody changed it on "
+            f"purpose, the log can't be trusted from entry {inside.size + 1} on; put the old one "
+            "back, then restart the daemon"
         )
     missing = len(tx.checkpoints(notary.kept, _CHUNK))
     if missing > 1:  # one may have been on its way when the daemon ended
