@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.chaos.hostile.bugs import PLANTS, planted
 from tests.chaos.runs import RUNS
 from tests.chaos.verdict import Run, Skipped
 
@@ -57,3 +58,9 @@ def test_a_planted_bug_is_noticed(name: str, twin: str, cases: int) -> None:
     assert twin in run.twins
     measured = run.measure(cases, (twin,))
     assert not run.goal.met(measured), f"{name} is blind to {twin}: {measured}"
+
+
+@pytest.mark.parametrize("twin", PLANTS)
+def test_a_bug_to_be_planted_finds_the_place_that_it_alters(twin: str) -> None:
+    with planted([twin]):
+        pass

@@ -79,7 +79,7 @@ def eager(patch: pytest.MonkeyPatch) -> None:
 
 def out_of_step(patch: pytest.MonkeyPatch) -> None:
     """The next reply that is there is taken for the one that is due."""
-    patch.setattr(session.Session, "_keep_step", lambda self, stage: None)
+    patch.setattr(session.Session, "keep_step", lambda self, stage: None)
 
 
 def raw_replies(patch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def no_escaping(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(scrub, "_escape", chr)
 
 
-_BUGS: dict[str, Callable[[pytest.MonkeyPatch], Any]] = {
+PLANTS: dict[str, Callable[[pytest.MonkeyPatch], Any]] = {
     bug.__name__.replace("_", "-"): bug
     for bug in (
         no_header_check,
@@ -122,5 +122,5 @@ def planted(twins: Sequence[str]) -> Iterator[None]:
     """This process with these bugs in it, and afterwards without."""
     with pytest.MonkeyPatch.context() as patch:
         for twin in twins:
-            _BUGS[twin](patch)
+            PLANTS[twin](patch)
         yield
