@@ -30,6 +30,8 @@ BERLIN = ZoneInfo("Europe/Berlin")
 NOW_US = to_us(datetime(2026, 3, 28, 20, tzinfo=UTC))
 """Hours before the clock changes in Berlin."""
 
+MIDNIGHT_US = to_us(datetime(2026, 3, 28, 23, tzinfo=UTC))
+
 
 def rule_of(cap: Cap, track: Track, ramp: Ramp | None = None, *shares: Share) -> Rule:
     return Rule(scope="mailbox:a@b", cap=cap, track=track, zone=BERLIN, ramp=ramp, shares=shares)
@@ -138,14 +140,68 @@ def test_a_unit_leaves_a_rolling_window_exactly_its_length_after_it_ended() -> N
     assert rule.standing(NOW_US).resets_at_us == NOW_US + HOUR_US
 
 
+def test_the_oldest_unit_that_still_counts_says_when_a_rolling_window_gives_room() -> None:
+    track = Track()
+    track.begin(2)
+    track.spend(NOW_US - HOUR_US, 1)
+    track.spend(NOW_US - MINUTE_US, 1)
+    standing = rule_of(Cap(limit=2, per=Per.HOUR), track).standing(NOW_US)
+    assert (standing.used, standing.resets_at_us) == (1, NOW_US - MINUTE_US + HOUR_US)
+
+
+@pytest.mark.parametrize("late_us", [0, 1, HAND_OFF_GUARD_US - 1])
+def test_a_waiting_unit_leaves_a_rolling_window_its_length_after_it_may_have_ended(
+    late_us: int,
+) -> None:
+    track = Track()
+    track.plan(NOW_US, 1)
+    rule = rule_of(Cap(limit=1, per=Per.HOUR), track)
+    free_us = NOW_US + HAND_OFF_GUARD_US + HOUR_US
+    assert rule.earliest(1, "cold", NOW_US + HOUR_US + late_us, NOW_US) == free_us
+
+
+@pytest.mark.parametrize(("early_us", "goes_now"), [(0, True), (1, False)])
+def test_a_unit_goes_at_once_if_it_has_left_the_window_when_a_waiting_one_begins(
+    early_us: int, goes_now: bool
+) -> None:
+    track = Track()
+    track.plan(NOW_US + HAND_OFF_GUARD_US + HOUR_US - early_us, 1)
+    rule = rule_of(Cap(limit=1, per=Per.HOUR), track)
+    assert (rule.earliest(1, "cold", NOW_US, NOW_US) == NOW_US) == goes_now
+
+
+def test_a_calendar_day_counts_what_ended_from_its_first_moment_on() -> None:
+    track = Track()
+    track.begin(2)
+    track.spend(MIDNIGHT_US - 1, 1)
+    track.spend(MIDNIGHT_US, 1)
+    rule = rule_of(Cap(limit=2, per=Per.DAY, kind=Kind.CALENDAR), track)
+    assert rule.standing(MIDNIGHT_US).used == 1
+    assert rule.has_room(1, "cold", MIDNIGHT_US)
+    assert not rule.has_room(2, "cold", MIDNIGHT_US)
+    assert rule.earliest(1, "cold", MIDNIGHT_US, MIDNIGHT_US) == MIDNIGHT_US
+
+
+def test_a_unit_taken_off_the_ledger_after_it_had_left_the_window_frees_nothing() -> None:
+    track = Track()
+    track.begin(2)
+    track.spend(NOW_US - 2 * HOUR_US, 1, unknown=True)
+    track.spend(NOW_US, 1)
+    rule = rule_of(Cap(limit=1, per=Per.HOUR), track)
+    assert not rule.has_room(1, "cold", NOW_US)
+    track.settle(NOW_US - 2 * HOUR_US, 1, keep=False)
+    assert not rule.has_room(1, "cold", NOW_US)
+
+
 def test_what_begins_at_the_end_of_a_calendar_window_leaves_the_next_ones_slots_alone() -> None:
-    midnight_us = to_us(datetime(2026, 3, 28, 23, tzinfo=UTC))
     track = Track()
     rule = rule_of(Cap(limit=2, per=Per.DAY, kind=Kind.CALENDAR), track)
-    track.plan(midnight_us, 2)
-    late_us = midnight_us - HAND_OFF_GUARD_US  # it may end tomorrow, which is full
+    late_us = MIDNIGHT_US - HAND_OFF_GUARD_US  # it may end tomorrow
+    track.plan(MIDNIGHT_US, 1)
+    assert rule.earliest(1, "cold", late_us, NOW_US) == late_us
+    track.plan(MIDNIGHT_US, 1)
     assert rule.earliest(1, "cold", late_us - 1, NOW_US) == late_us - 1
-    assert rule.earliest(1, "cold", late_us, NOW_US) == midnight_us + 23 * HOUR_US
+    assert rule.earliest(1, "cold", late_us, NOW_US) == MIDNIGHT_US + 23 * HOUR_US
 
 
 def test_a_standing_counts_unknown_among_used_and_waiting_against_what_remains() -> None:
@@ -180,10 +236,51 @@ def test_slots_of_a_paced_mailbox_are_a_gap_apart(
 def test_a_ramp_holds_by_local_days() -> None:
     ramp = Ramp(first_day=date(2026, 3, 28), table=(1, 3))
     rule = rule_of(Cap(limit=9, per=Per.DAY), Track(), ramp)
-    midnight_us = to_us(datetime(2026, 3, 28, 23, tzinfo=UTC))
-    assert rule.limit_at(midnight_us - 1) == 1
-    assert rule.limit_at(midnight_us) == 3
-    assert rule.limit_at(midnight_us + 30 * DAY_US) == 3
+    assert rule.limit_at(MIDNIGHT_US - 1) == 1
+    assert rule.limit_at(MIDNIGHT_US) == 3
+    assert rule.limit_at(MIDNIGHT_US + 30 * DAY_US) == 3
+
+
+@pytest.mark.parametrize("ahead_us", [HOUR_US, -HOUR_US])
+def test_while_the_clocks_are_apart_a_ramp_grows_when_both_have_come_to_its_day(
+    ahead_us: int,
+) -> None:
+    frame = Frame()
+    frame.shift_us = ahead_us
+    rule = Rule(
+        scope="mailbox:a@b",
+        cap=Cap(limit=9, per=Per.DAY),
+        track=Track(),
+        zone=BERLIN,
+        ramp=Ramp(first_day=date(2026, 3, 28), table=(1, 3)),
+        frame=frame,
+    )
+    both_us = MIDNIGHT_US + max(0, -ahead_us)
+    assert [rule.limit_at(both_us - 1), rule.limit_at(both_us)] == [1, 3]
+
+
+def test_room_that_comes_before_the_ramp_grows_is_not_waited_for_till_then() -> None:
+    track = Track()
+    track.begin(1)
+    track.spend(NOW_US - DAY_US + HOUR_US, 1)
+    rule = rule_of(
+        Cap(limit=9, per=Per.DAY), track, Ramp(first_day=date(2026, 3, 28), table=(1, 2))
+    )
+    assert rule.earliest(1, "cold", NOW_US, NOW_US) == NOW_US + HOUR_US
+
+
+NOON_US = to_us(datetime(2026, 5, 4, 12, tzinfo=UTC))
+
+
+def days_apart(track: Track, frame: Frame) -> Rule:
+    """Two a calendar day of UTC, where the clocks may be apart."""
+    return Rule(
+        scope="mailbox:a@b",
+        cap=Cap(limit=2, per=Per.DAY, kind=Kind.CALENDAR),
+        track=track,
+        zone=ZoneInfo("UTC"),
+        frame=frame,
+    )
 
 
 @pytest.mark.parametrize("ahead_us", [12 * HOUR_US, -12 * HOUR_US])
@@ -192,25 +289,31 @@ def test_while_the_clocks_are_apart_room_comes_with_the_end_of_either_ones_windo
 ) -> None:
     frame = Frame()
     frame.shift_us = ahead_us
-    noon, midnight = (
-        to_us(datetime(2026, 5, day, hour, tzinfo=UTC)) for day, hour in ((4, 12), (5, 0))
-    )
+    midnight_us = NOON_US + 12 * HOUR_US
     track = Track()
     track.begin(2)
-    track.spend(noon - 23 * HOUR_US, 2)  # in the other clock's day only
-    rule = Rule(
-        scope="mailbox:a@b",
-        cap=Cap(limit=2, per=Per.DAY, kind=Kind.CALENDAR),
-        track=track,
-        zone=ZoneInfo("UTC"),
-        frame=frame,
-    )
-    track.plan(midnight + 13 * HOUR_US, 2)
-    now_us = noon - HOUR_US
-    assert rule.earliest(1, "cold", now_us, now_us) == noon
-    assert rule.earliest(1, "cold", midnight - HOUR_US, now_us) == midnight - HOUR_US
+    track.spend(NOON_US - 23 * HOUR_US, 2)  # in the other clock's day only
+    rule = days_apart(track, frame)
+    track.plan(midnight_us + 13 * HOUR_US, 2)
+    now_us = NOON_US - HOUR_US
+    assert rule.earliest(1, "cold", now_us, now_us) == NOON_US
+    assert rule.earliest(1, "cold", midnight_us - HOUR_US, now_us) == midnight_us - HOUR_US
     frame.shift_us = 0
     assert rule.earliest(1, "cold", now_us, now_us) == now_us, "set right again, it has room"
+
+
+@pytest.mark.parametrize("ahead_us", [12 * HOUR_US, -12 * HOUR_US])
+def test_while_the_clocks_are_apart_what_leaves_at_midnight_does_not_stay_till_the_others(
+    ahead_us: int,
+) -> None:
+    frame = Frame()
+    frame.shift_us = ahead_us
+    track = Track()
+    track.begin(2)
+    track.spend(NOON_US - HOUR_US, 2)  # in the day of governor time only
+    asked_us = NOON_US + HOUR_US
+    found_us = days_apart(track, frame).earliest(1, "cold", asked_us, asked_us)
+    assert found_us == NOON_US + 12 * HOUR_US
 
 
 def test_never_is_later_than_any_time_and_fits_where_times_are_kept() -> None:
@@ -242,9 +345,6 @@ def test_a_ramp_may_grow_twice_within_24_hours_where_a_day_has_23() -> None:
     late_us = to_us(datetime(2026, 3, 28, 22, 59, 58, tzinfo=UTC))
     track.plan(late_us, 1)
     assert rule.earliest(2, "cold", late_us, late_us) == late_us + 23 * HOUR_US + 2 * SECOND_US
-
-
-MIDNIGHT_US = to_us(datetime(2026, 3, 28, 23, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(

@@ -92,11 +92,14 @@ def test_room_for_all_that_waits_is_seen_without_a_search(kind: Kind) -> None:
 
 @pytest.mark.parametrize("under_way", [0, 1, 3])
 @pytest.mark.parametrize("units", [1, 2, 5])
-def test_the_slot_behind_a_full_window_is_found_with_two_looks(under_way: int, units: int) -> None:
+@pytest.mark.parametrize("per", Per)
+def test_the_slot_behind_a_full_window_is_found_with_two_looks(
+    under_way: int, units: int, per: Per
+) -> None:
     track = spent_each_minute(10)
     track.begin(under_way)
     track.plan(NOW_US, 4)
-    rule = rule_of(Cap(limit=14 + under_way, per=Per.HOUR), track)
+    rule = rule_of(Cap(limit=14 + under_way, per=per), track)
     assert calls(lambda: rule.earliest(units, "cold", NOW_US, NOW_US))["_counted"] == 2
 
 
@@ -111,6 +114,24 @@ def test_a_slot_asked_for_again_is_found_where_it_was() -> None:
     asked_us = NOW_US + MINUTE_US
     assert calls(lambda: rule.earliest(1, "cold", asked_us, asked_us))["_counted"] == 2
     assert calls(lambda: rule.earliest(1, "cold", asked_us, asked_us))["_counted"] == 1
+
+
+def test_what_was_found_from_the_last_slot_on_is_searched_no_more() -> None:
+    track = Track()
+    rule = rule_of(Cap(limit=1, per=Per.HOUR), track)
+    asked_us = NOW_US
+    for _ in range(3):
+        asked_us = rule.earliest(1, "cold", asked_us, NOW_US)
+        track.plan(asked_us, 1)
+    rule.earliest(1, "cold", asked_us, NOW_US)
+    assert calls(lambda: rule.earliest(1, "cold", NOW_US, NOW_US))["_counted"] == 1
+
+
+def test_a_day_that_is_full_costs_a_look_at_the_calendar_for_the_next() -> None:
+    rule = rule_of(Cap(limit=5, per=Per.DAY, kind=Kind.CALENDAR), spent_each_minute(5))
+    assert not rule.has_room(1, "cold", NOW_US)
+    looked = calls(lambda: rule.earliest(1, "cold", NOW_US, NOW_US))
+    assert looked["calendar_window"] == 1
 
 
 def test_of_equal_slots_that_wait_one_is_looked_at() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mailplaned.domain.bindings import Demand
 from mailplaned.domain.caps import NEVER_US, Headroom, Rule
+from mailplaned.domain.governed_time import Frame
 from mailplaned.domain.ledger import Track
 from mailplaned.domain.policy import Cap, Policy, Ramp
 from mailplaned.domain.windows import DAY_US, HOUR_US, SECOND_US, Kind, Per, to_us
@@ -118,29 +119,39 @@ MIDNIGHT_US = to_us(datetime(2026, 3, 28, 23, tzinfo=UTC))
 GROWING = Ramp(first_day=date(2026, 3, 28), table=(2, 4))
 
 
-def headroom_of(track: Track, *caps: Cap, ramp: Ramp | None = None) -> Headroom:
+def headroom_of(
+    track: Track, *caps: Cap, ramp: Ramp | None = None, frame: Frame | None = None
+) -> Headroom:
     rules = (
-        Rule(scope="mailbox:a@b", cap=cap, track=track, zone=ZoneInfo("Europe/Berlin"), ramp=ramp)
+        Rule(
+            scope="mailbox:a@b",
+            cap=cap,
+            track=track,
+            zone=ZoneInfo("Europe/Berlin"),
+            ramp=ramp,
+            frame=frame,
+        )
         for cap in caps
     )
     return Headroom(tuple(rules))
 
 
 @pytest.mark.parametrize(
-    ("cap", "ramp", "grows_us", "room"),
+    ("cap", "ramp", "ago_us", "grows_us", "room"),
     [
-        (Cap(limit=5, per=Per.HOUR), None, EVENING_US + HOUR_US, (4, 5)),
-        (Cap(limit=5, per=Per.DAY, kind=Kind.CALENDAR), None, MIDNIGHT_US, (4, 5)),
-        (Cap(limit=5, per=Per.DAY), GROWING, MIDNIGHT_US, (1, 3)),
+        (Cap(limit=5, per=Per.HOUR), None, 1, EVENING_US - 1 + HOUR_US, (4, 5)),
+        (Cap(limit=5, per=Per.DAY, kind=Kind.CALENDAR), None, 1, MIDNIGHT_US, (4, 5)),
+        (Cap(limit=5, per=Per.DAY), GROWING, 1, MIDNIGHT_US, (1, 3)),
+        (Cap(limit=5, per=Per.DAY), GROWING, DAY_US - 1, EVENING_US + 1, (1, 2)),
     ],
 )
 def test_room_is_exact_until_a_window_gives_some_back_or_a_ramp_grows(
-    cap: Cap, ramp: Ramp | None, grows_us: int, room: tuple[int, int]
+    cap: Cap, ramp: Ramp | None, ago_us: int, grows_us: int, room: tuple[int, int]
 ) -> None:
     track = Track()
     headroom = headroom_of(track, cap, ramp=ramp)
     track.begin(1)
-    track.spend(EVENING_US, 1)
+    track.spend(EVENING_US - ago_us, 1)
     headroom.count(EVENING_US)
     assert headroom.is_exact(grows_us - 1)
     assert not headroom.is_exact(grows_us)
@@ -156,12 +167,25 @@ def test_of_caps_with_equal_room_the_first_is_named() -> None:
     assert headroom.rule.cap == hour
 
 
-def test_a_ledger_that_never_was_used_is_exact_for_the_length_of_its_shortest_window() -> None:
+@pytest.mark.parametrize("pers", [(Per.DAY, Per.HOUR), (Per.HOUR, Per.DAY)])
+def test_a_ledger_that_never_was_used_is_exact_for_the_length_of_its_shortest_window(
+    pers: tuple[Per, ...],
+) -> None:
     track = Track()
-    headroom = headroom_of(track, Cap(limit=3, per=Per.DAY), Cap(limit=3, per=Per.HOUR))
+    headroom = headroom_of(track, *(Cap(limit=3, per=per) for per in pers))
     headroom.count(EVENING_US)
     track.begin(1)
     track.spend(EVENING_US, 1)
     assert headroom.is_exact(EVENING_US + HOUR_US - 1)
     assert not headroom.is_exact(EVENING_US + HOUR_US)
     assert headroom.ceiling - track.taken == 2
+
+
+def test_while_the_clocks_are_apart_room_is_counted_anew_at_each_moment() -> None:
+    frame = Frame()
+    frame.shift_us = HOUR_US
+    cap = Cap(limit=3, per=Per.DAY, kind=Kind.CALENDAR)
+    headroom = headroom_of(Track(), cap, frame=frame)
+    headroom.count(EVENING_US)
+    assert headroom.is_exact(EVENING_US)
+    assert not headroom.is_exact(EVENING_US + 1)

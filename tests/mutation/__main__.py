@@ -23,7 +23,7 @@ TESTS = {
     "windows": ("windows", "caps", "governor"),
     "message": ("message",),
     "ledger": ("ledger", "long_times", "caps", "governor_counts", "governor"),
-    "caps": ("caps", "caps_work", "caps_plain", "governor_counts", "governor"),
+    "caps": ("caps", "caps_shares", "caps_work", "caps_plain", "governor_counts", "governor"),
 }
 """Modules of the domain, and the test files that see their mistakes, the quickest first."""
 

@@ -19,15 +19,13 @@ from mailplaned.domain.windows import (
 )
 
 NEVER_US = 2**62
-"""Later than any slot: no window has room for so many units."""
+"""Later than any slot: no window has room for so many units. More than any count, too."""
 
 _FAR_DAYS = 400
 """How far ahead a ramp is searched for room."""
 
-_NOTHING = (0, 0, 0)
-"""What is remembered at first: a window that holds no moment, or a floor that nothing is under."""
-
-_NO_VERSION = -1
+_NOTHING = (NEVER_US, NEVER_US, NEVER_US)
+"""What is remembered at first: a window that holds no moment, or what is of no ledger's version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +63,6 @@ class Rule:
         "_floor",
         "_frame",
         "_gone",
-        "_gone_since_us",
-        "_gone_version",
         "_last_window",
         "_length_us",
         "_rolling",
@@ -100,10 +96,9 @@ class Rule:
         self._frame = frame or Frame()
         self._last_window = _NOTHING
         self._rolling = cap.kind is Kind.ROLLING
-        self._gone = self._gone_since_us = 0
-        """So many spent units had left the window that began after `_gone_since_us`, as long as the
-        ledger's version is `_gone_version`."""
-        self._gone_version = _NO_VERSION
+        self._gone = _NOTHING
+        """As long as the ledger's version is the first, so many spent units as the third says have
+        left the window that begins after the second."""
         self._floor = _NOTHING
         """Nothing fits before the third, as long as the ledger's version is the first, and the wall
         clock as far away as the second says; but for what an attempt frees that ends sooner than
@@ -126,23 +121,26 @@ class Rule:
         before which only what is begun, planned or given back changes it.
         """
         track, ended = self.track, self.track.ended
-        count, gone = len(ended), self._gone
-        since_us = now_us - self._length_us if self._rolling else self._window(now_us)[0] - 1
-        if self._gone_version != track.version or since_us < self._gone_since_us:
+        since_us = self._since(now_us)
+        version, before_us, gone = self._gone
+        if version != track.version or since_us < before_us:
             gone = bisect_right(ended, since_us)
-        while gone < count and ended[gone] <= since_us:  # time goes on: few have left since
-            gone += 1
-        self._gone, self._gone_since_us, self._gone_version = gone, since_us, track.version
-        limit = self.cap.limit if self.ramp is None else self.limit_at(now_us)
-        slack = limit - (count - gone) - track.open - len(track.planned)
+        else:  # time goes on: few have left since
+            while gone < len(ended) and ended[gone] <= since_us:
+                gone += 1
+        self._gone = (track.version, since_us, gone)
+        inside = len(ended) - gone
+        slack = self.limit_at(now_us) - inside - track.open - len(track.planned)
+        if self._frame.shift_us:
+            # While the clocks are apart two windows and two days count: any may end first.
+            return slack, now_us + 1
         if self._rolling:
-            until_us = (ended[gone] if gone < count else now_us) + self._length_us
+            until_us = (ended[gone] if inside else now_us) + self._length_us
         else:
             until_us = self._last_window[1]
         if self.ramp is not None:
             until_us = min(until_us, self._day[1])
-        # While the clocks are apart two windows and two days count: either may end first.
-        return slack, now_us if self._frame.shift_us else until_us
+        return slack, until_us
 
     def kept_from(self, workload: str) -> int:
         """Units that the shares of other workloads keep from this one, at the most."""
@@ -191,9 +189,8 @@ class Rule:
             return at_us
         version, shift_us, floor_us = self._floor
         if version != self.track.version or shift_us != self._frame.shift_us:
-            floor_us = 0
-        start_us = max(at_us, floor_us)
-        found_us = self._search(units, workload, start_us, now_us)
+            floor_us = now_us
+        found_us = self._search(units, workload, max(at_us, floor_us), now_us)
         if units == 1 and not self.shares and at_us <= max(floor_us, now_us):
             self._floor = (self.track.version, self._frame.shift_us, found_us)
         return found_us
@@ -229,12 +226,12 @@ class Rule:
         first = bisect_right(ended, since)
         leaving = list(ended[first : first + excess])
         first = bisect_right(planned, since - HAND_OFF_GUARD_US)
-        last = bisect_right(planned, at_us)
-        leaving += [slot + HAND_OFF_GUARD_US for slot in planned[first : min(last, first + excess)]]
+        leaving += [slot + HAND_OFF_GUARD_US for slot in planned[first : first + excess]]
         if now_us + HAND_OFF_GUARD_US > since:  # else they have left by then
-            leaving += [now_us + HAND_OFF_GUARD_US] * min(excess, self.track.open)
+            leaving += [now_us + HAND_OFF_GUARD_US] * self.track.open
         leaving.sort()
-        # Where other workloads' units leave, more may be kept for their shares: at least so many.
+        # At least so many have to leave: some may not have begun by then, and where other
+        # workloads' units leave, more may be kept for their shares.
         released_us = leaving[excess - 1] + self._length_us
         if self.ramp is not None:
             released_us = min(released_us, calendar_window(at_us, Per.DAY, self.zone)[1])
@@ -305,12 +302,12 @@ class Rule:
 
     def _next_end(self, at_us: int) -> int:
         """When the calendar window around a time ends; of two, the one that ends first."""
-        if not self._frame.shift_us:
+        shift_us = self._frame.shift_us
+        if not shift_us:
             return self._window(at_us)[1]
-        return min(
-            calendar_window(at_us + shift_us, self.cap.per, self.zone)[1] - shift_us
-            for shift_us in (0, self._frame.shift_us)
-        )
+        _, end = calendar_window(at_us, self.cap.per, self.zone)
+        _, other = calendar_window(at_us + shift_us, self.cap.per, self.zone)
+        return min(end, other - shift_us)
 
     def _counted(self, track: Track, at_us: int, now_us: int) -> int:
         """Units in the window of a future attempt, with those that wait."""
@@ -365,15 +362,15 @@ class Headroom:
 
     __slots__ = ("_until_us", "_version", "ceiling", "rule", "rules", "track")
 
+    rule: Rule
+    """The cap with the least room when they were last counted."""
+
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self.rules = rules
-        self.track = rules[0].track
-        self.rule = rules[0]
-        """The cap with the least room when they were last counted."""
+        (self.track,) = {rule.track for rule in rules}
         self.ceiling = -NEVER_US
         """What the ledger's `taken` may come to: the least room is the difference, or more."""
-        self._until_us = 0
-        self._version = _NO_VERSION
+        self._until_us = -NEVER_US
 
     def is_exact(self, now_us: int) -> bool:
         """Whether counting anew would change nothing."""
@@ -381,7 +378,7 @@ class Headroom:
 
     def count(self, now_us: int) -> None:
         """Count anew, exactly."""
-        least, until_us = NEVER_US, NEVER_US
+        least = until_us = NEVER_US
         for rule in self.rules:
             slack, unmoved_us = rule.slack(now_us)
             if slack < least:
@@ -389,5 +386,4 @@ class Headroom:
             if unmoved_us < until_us:
                 until_us = unmoved_us
         self.ceiling = self.track.taken + least
-        self._until_us = max(until_us, now_us + 1)
-        self._version = self.track.version
+        self._until_us, self._version = until_us, self.track.version
