@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from mailplaned.domain import mime
 from mailplaned.domain.header_values import decode_words
+from mailplaned.services.attachments import AttachmentDraft
 from mailplaned.services.compose import (
-    AttachmentDraft,
     Composed,
     Draft,
     Recipient,

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from mailplaned.services.attachments import AttachmentDraft
 from mailplaned.services.compose import (
-    AttachmentDraft,
     Composed,
     Draft,
     Recipient,

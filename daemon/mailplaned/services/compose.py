@@ -6,7 +6,6 @@ in front by `finish`, so that the mailbox can be chosen after the check and befo
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass
 from email.utils import format_datetime
@@ -23,15 +22,13 @@ from mailplaned.domain.header_values import (
 from mailplaned.domain.records import RecipientKind
 from mailplaned.domain.windows import SECOND_US, to_datetime
 from mailplaned.services.addresses import Address, BadAddress, parse_address
+from mailplaned.services.attachments import AttachmentDraft, attachments
 from mailplaned.services.raw_messages import KINDS, RECIPIENT_COUNT, BadRaw, read_raw
 
 HEADER_COUNT = 100
 HEADER_NAME_CHARACTERS = 76
 HEADER_VALUE_CHARACTERS = 8192
 SUBJECT_CHARACTERS = 2000
-ATTACHMENT_COUNT = 100
-FILENAME_BYTES = 255
-MEDIA_TYPE_CHARACTERS = 255
 
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
 """RFC 5322 3.6.8."""
@@ -57,23 +54,7 @@ _RESERVED_PREFIXES = {
     "resent-": "it would name other recipients; use raw",
 }
 
-_WORD = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"
-_MEDIA_TYPE = re.compile(
-    rf'(?!(?i:multipart|message)/){_WORD}/{_WORD}(?:; ?{_WORD}=(?:{_WORD}|"[ !#-\[\]-~]*"))*'
-)
-"""RFC 2045 5.1. A message/* may not be base64 (RFC 2046 5.2.1), a multipart/* neither."""
-
-_BAD_IN_FILENAME = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttachmentDraft:
-    """A file as submitted; `content` is base64."""
-
-    name: str
-    type: str
-    content: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,12 +125,11 @@ def compose(draft: Draft, *, token: str, limit_bytes: int) -> Composed | tuple[F
         faults.append(FieldFault(field="to", reason="names no recipient, nor do cc and bcc"))
     fields, reply_to = _fields(draft, listed, faults)
     _check_texts(draft, faults)
-    attachments = _attachments(draft, faults)
+    files, wrong = attachments(draft.attachments)
+    faults += [FieldFault(field=field, reason=reason) for field, reason in wrong]
     if faults:
         return tuple(faults)
-    rest = mime.build(
-        fields, text=draft.text, html=draft.html, attachments=attachments, token=token
-    )
+    rest = mime.build(fields, text=draft.text, html=draft.html, attachments=files, token=token)
     if len(rest) > limit_bytes:
         return (_too_large(max(sizes, key=sizes.__getitem__), limit_bytes),)
     mentioned = [address.address for _, address in listed]
@@ -317,42 +297,6 @@ def _check_texts(draft: Draft, faults: list[FieldFault]) -> None:
     for field, text in (("text", draft.text), ("html", draft.html)):
         if text is not None and not text.isascii() and _SURROGATE.search(text):
             faults.append(FieldFault(field=field, reason="holds half a surrogate pair"))
-
-
-def _attachments(draft: Draft, faults: list[FieldFault]) -> list[mime.Attachment]:
-    if len(draft.attachments) > ATTACHMENT_COUNT:
-        reason = f"has more than {ATTACHMENT_COUNT} files"
-        faults.append(FieldFault(field="attachments", reason=reason))
-        return []
-    attachments: list[mime.Attachment] = []
-    for index, given in enumerate(draft.attachments):
-        found = [("name", _filename_fault(given.name)), ("type", _type_fault(given.type))]
-        content = b""
-        try:
-            content = base64.b64decode(given.content, validate=True)
-        except ValueError:
-            found.append(("content", "is not base64"))
-        faults += [
-            FieldFault(field=f"attachments[{index}].{field}", reason=fault)
-            for field, fault in found
-            if fault is not None
-        ]
-        attachments.append(mime.Attachment(name=given.name, type=given.type, content=content))
-    return attachments
-
-
-def _filename_fault(name: str) -> str | None:
-    if not name.strip(" .") or _BAD_IN_FILENAME.search(name) or _SURROGATE.search(name):
-        return "is no file name: no path, no control or bidirectional character"
-    if len(name.encode()) > FILENAME_BYTES:
-        return f"is longer than {FILENAME_BYTES} bytes"
-    return control_fault(name)
-
-
-def _type_fault(media_type: str) -> str | None:
-    if len(media_type) > MEDIA_TYPE_CHARACTERS or not _MEDIA_TYPE.fullmatch(media_type):
-        return "is no media type that can be attached, such as application/pdf"
-    return control_fault(media_type)
 
 
 def _compose_raw(

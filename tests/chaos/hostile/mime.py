@@ -12,7 +12,8 @@ from email.utils import collapse_rfc2231_value
 import dkim
 from hypothesis import strategies as st
 
-from mailplaned.services.compose import AttachmentDraft, Composed, Draft, compose
+from mailplaned.services.attachments import AttachmentDraft
+from mailplaned.services.compose import Composed, Draft, compose
 from tests.chaos.hostile import headers, inputs, post, read
 from tests.chaos.hostile.bugs import planted
 from tests.chaos.hostile.found import Found, try_each

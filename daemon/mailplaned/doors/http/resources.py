@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,13 +15,11 @@ from mailplaned.domain.policy import Workspace
 from mailplaned.domain.roles import Action, Caller
 from mailplaned.doors.http import views
 from mailplaned.doors.http.change import permit
-from mailplaned.doors.http.context import VERSION, Context
+from mailplaned.doors.http.context import Context
 from mailplaned.doors.http.guard import caller_of
 from mailplaned.doors.http.replies import invalid, refuse, reply
-from mailplaned.doors.http.times import show_time
 from mailplaned.ports import MessageFilter, Reader, Transaction
 from mailplaned.services.messages import effective
-from mailplaned.services.recovery import rebuild
 
 PAGE_LIMIT = 1_000
 """The most items on a page."""
@@ -285,73 +283,6 @@ async def list_events(request: Request, context: Context) -> Response:
     more = after is not None and len(found) == limit
     items = [views.event_view(event) for event in found if caller.sees(event.workspace)]
     return reply(wire.Page(items=items, next=str(found[-1].cursor) if more else None))
-
-
-# --- the daemon ----------------------------------------------------------------------------------
-
-
-async def health(request: Request, context: Context) -> Response:
-    """Whether the daemon does its work; without a caller only that."""
-    findings = context.findings()
-    status: Literal["ok", "degraded", "stopping"] = "degraded" if findings else "ok"
-    if context.stopping.is_set():
-        status = "stopping"
-    now = show_time(context.clock.wall_us())
-    caller = request.state.caller
-    if caller is None or caller.seen is not None:
-        return reply({"status": status, "version": VERSION, "now": now})
-
-    def ask(tx: Transaction) -> tuple[int, int, int]:
-        tracks = [
-            tx.memory.governor.mailbox_track(mailbox)
-            for workspace in tx.memory.policy.workspaces.values()
-            for mailbox in workspace.mailboxes
-        ]
-        return (
-            tx.memory.waiting,
-            sum(track.open for track in tracks),
-            sum(len(track.unknown) for track in tracks),
-        )
-
-    waiting, sending, unknown = await context.store.look(ask)
-    return reply(
-        wire.Health(
-            status=status,
-            version=VERSION,
-            now=now,
-            pid=context.pid,
-            started_at=show_time(context.started_us),
-            findings=findings,
-            book=context.book,
-            waiting=waiting,
-            sending=sending,
-            unknown=unknown,
-            sqlite=context.sqlite_version,
-        )
-    )
-
-
-async def doctor(request: Request, context: Context) -> Response:
-    """Look the whole set-up over; every provider account is tried."""
-    permit(caller_of(request), Action.READ, None)
-    return reply(wire.Page(items=await context.examine(), next=None))
-
-
-async def verify_ledger(request: Request, context: Context) -> Response:
-    """Recompute the ledger from the tables and compare it with memory."""
-    caller = caller_of(request)
-    permit(caller, Action.READ, None)
-
-    def ask(tx: Transaction) -> wire.LedgerReport:
-        fresh = rebuild(tx, tx.memory.policy, tx.memory.time)
-        charges = sum(1 for _ in tx.charges(0))
-        return wire.LedgerReport(
-            charges=charges,
-            scopes=tx.memory.governor.scopes,
-            differences=tx.memory.governor.differences(fresh.governor, tx.now_us),
-        )
-
-    return reply(await context.store.look(ask))
 
 
 # --- parameters ----------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ from mailplaned.doors.http.replies import Refusal, invalid, refuse, reply, reply
 from mailplaned.doors.http.times import parse_duration, parse_time, show_time
 from mailplaned.ports import Random, Transaction
 from mailplaned.services import admission, answers
-from mailplaned.services.compose import AttachmentDraft, Draft, compose
+from mailplaned.services.attachments import AttachmentDraft
+from mailplaned.services.compose import Draft, compose
 
 BATCH_LIMIT = 1_000
 BRACES = 10 * BATCH_LIMIT

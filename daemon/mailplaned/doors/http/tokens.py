@@ -1,4 +1,4 @@
-"""The routes for tokens, and for what only the owner may confirm."""
+"""The routes for tokens."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from starlette.responses import Response
 
 from mailplane_wire import people
 from mailplane_wire import resources as wire
-from mailplane_wire.backup import BackupRequest
 from mailplaned.domain import ids
 from mailplaned.domain.policy import Workspace
 from mailplaned.domain.records import AuditEntry, Token
 from mailplaned.domain.roles import Action, Caller, Scope
 from mailplaned.domain.routing import BUILT_IN_WORKLOADS
-from mailplaned.doors.http.change import body_of, clean_line, clean_reason, commit, permit
+from mailplaned.doors.http.change import body_of, clean_line, commit, permit
 from mailplaned.doors.http.context import Context
 from mailplaned.doors.http.guard import caller_of
 from mailplaned.doors.http.replies import invalid, refuse, reply
@@ -223,60 +222,3 @@ def _audit_token(tx: Transaction, token: Token, caller: Caller, action: str, **a
             },
         )
     )
-
-
-async def accept_clock(request: Request, context: Context) -> Response:
-    """Believe a wall clock that has leapt forward, as a person confirms."""
-    caller = caller_of(request)
-    permit(caller, Action.CLOCK, None)
-    body = await body_of(request, wire.ReasonRequest)
-
-    def change(tx: Transaction) -> int:
-        ahead_us = tx.memory.time.ahead_us
-        if not ahead_us:
-            raise refuse("conflict", "the clock is believed already")
-        reason = clean_reason(body.reason)
-        tx.memory.time.believe(context.clock.wall_us())
-        for mailbox in tx.memory.mailboxes_in("everything", ""):
-            tx.effects.wake(mailbox.address, 0)  # slots have come that no timer knows of
-        tx.add_audit(
-            AuditEntry(
-                at_us=tx.now_us,
-                actor=caller.name,
-                action="clock accepted",
-                workspace=None,
-                target="clock",
-                detail={"ahead_s": ahead_us // 1_000_000, "reason": reason},
-            )
-        )
-        return ahead_us
-
-    ahead_us = await commit(context, change)
-    return reply({"ahead_s": ahead_us // 1_000_000})
-
-
-async def back_up(request: Request, context: Context) -> Response:
-    """Make a backup in the state folder."""
-    caller = caller_of(request)
-    permit(caller, Action.BACKUP, None)
-    body = await body_of(request, BackupRequest, BackupRequest())
-    async with context.vault_lock:  # no key changes under it
-        try:
-            made = await context.back_up(with_keys=body.keys)
-        except OSError as fault:
-            raise refuse("store-full", f"no backup was made: {fault}") from fault
-
-    def note(tx: Transaction) -> None:
-        tx.add_audit(
-            AuditEntry(
-                at_us=tx.now_us,
-                actor=caller.name,
-                action="backup create",
-                workspace=None,
-                target=made.path.rpartition("/")[2],
-                detail={"keys": body.keys, "bytes": made.bytes},
-            )
-        )
-
-    await context.store.write(note)
-    return reply(made, 201)
