@@ -141,6 +141,7 @@ class Model:
         self.mailboxes: dict[str, MailboxView] = {}
         self.workspaces: dict[str, WorkspaceView] = {}
         self.book: BookView | None = None
+        self.findings: list[str] = []
         self.now: datetime | None = None
         self.stream: str | None = None
         self.role = "viewer"
@@ -177,7 +178,7 @@ class Model:
             case LogAudit():
                 self.audit.append(message.entry)
             case Heartbeat():
-                self.now = parse_time(message.now)
+                self.now, self.findings = parse_time(message.now), message.findings
             case _:
                 assert_never(message)
 

@@ -374,9 +374,13 @@ class LogAudit(View, frozen=True, kw_only=True, tag="audit", tag_field="type"):
 
 
 class Heartbeat(View, frozen=True, kw_only=True, tag="heartbeat", tag_field="type"):
-    """Sent every second, so that a silent daemon is told from a quiet one."""
+    """Sent every second, so that a silent daemon is told from a quiet one.
+
+    `findings`, what needs a person, are for those who see all workspaces.
+    """
 
     now: str
+    findings: list[str] = []
 
 
 StreamMessage = Snapshot | Change | LogEvent | LogAudit | Heartbeat

@@ -7,10 +7,12 @@ from textual.events import Click
 from mailplane_tui.actions import Danger, footer_for, key_text, refusal
 from mailplane_tui.lines import Line, Role, Span, line, plain, spread, width_of
 from mailplane_tui.model import FRESH_S, Link
-from mailplane_tui.scrub import fit_middle, scrub
+from mailplane_tui.scrub import fit, fit_middle, scrub
 from mailplane_tui.widgets.painted import Lines
 
 _WIDE = 110
+_WIDER = 130
+_LEAD = "     ! "
 
 
 class TruthBar(Lines):
@@ -26,6 +28,8 @@ class TruthBar(Lines):
         if width >= _WIDE and model.actor:
             who = dict.fromkeys((scrub(model.actor, 40), scrub(model.role, 20)))
             left.append((f"   {', '.join(who)}", Role.DIM))
+        if width >= _WIDER and model.book:
+            left.append((f"   book {scrub(model.book.hash, 16)}", Role.DIM))
         if self.dashboard.readonly:
             left.append(("  read-only", Role.NEAR))
         counts = self._counts()
@@ -122,7 +126,10 @@ class Tabs(Lines):
 
 
 class StatusLine(Lines):
-    """Line 3: the offline banner, else a fault of the book, else what the view says of itself."""
+    """Line 3: the offline banner, else a fault of the book, else what the view says of itself.
+
+    Behind that what else needs a person, as far as there is room.
+    """
 
     def compose_lines(self, width: int) -> list[Line]:
         """One line."""
@@ -136,7 +143,14 @@ class StatusLine(Lines):
         if model.book and model.book.problems:
             first = scrub(model.book.problems[0], 200)
             return [line((f" ! bad book, the last good one stays: {first}", Role.HELD))]
-        return [self.dashboard.main.view.status()]
+        view = self.dashboard.main.view.status()
+        if not model.findings:
+            return [view]
+        more = f" (and {len(model.findings) - 1} more)" if len(model.findings) > 1 else ""
+        room = width - width_of(view) - len(_LEAD) - len(more)
+        ellipsis = self.dashboard.format.glyphs.ellipsis
+        said = fit(scrub(model.findings[0]), room, ellipsis=ellipsis).rstrip()
+        return [(*view, (_LEAD + said + more, Role.HELD))]
 
 
 class ExplainStrip(Lines):

@@ -72,6 +72,7 @@ class StandIn:
     logs: list[StreamMessage] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
     refuse: str | None = None
     silent: bool = False
     heartbeat_s: float = 0.2
@@ -313,7 +314,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             except queue.Empty:
                 beat_s += self.daemon.heartbeat_s
                 self.daemon.catch_up()
-                message = Heartbeat(now=NOW)
+                message = Heartbeat(now=NOW, findings=self.daemon.findings)
                 if self.daemon.silent:
                     continue
             if message is None:

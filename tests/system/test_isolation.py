@@ -12,6 +12,7 @@ import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -181,6 +182,9 @@ def test_what_is_there_in_another_workspace_is_answered_like_what_is_nowhere(
 
 @pytest.mark.parametrize("role", ROLES)
 def test_the_stream_carries_nothing_of_another_workspace(house: House, role: str) -> None:
+    ends = datetime.now(UTC) + timedelta(days=1)  # a finding, for those who see all workspaces
+    secret = {"name": f"{WORD}-ends", "workspace": WORD, "value": "x"}
+    house.daemon.door.post("/v1/secrets", secret | {"expires_at": ends.isoformat()})
     with socket.socket(socket.AF_UNIX) as sock:
         os.seteuid(ROLES[role])
         try:

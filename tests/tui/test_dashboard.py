@@ -265,6 +265,21 @@ async def test_events_of_another_workspace_stay_out_of_sight(daemon: StandIn) ->
         assert "bounced" not in driver.screen
 
 
+async def test_what_needs_a_person_stands_behind_the_status_and_goes_again(daemon: StandIn) -> None:
+    fill(daemon)
+    daemon.findings = ['secret "relay" expires in 5 days; mailplane secret rotate relay', "b"]
+    async with dashboard(daemon, size=(140, 40)) as driver:
+        await driver.shows(
+            '! secret "relay" expires in 5 days; mailplane secret rotate relay (and 1'
+        )
+        await driver.shows("book b ")
+        daemon.findings = []
+        await driver.until(lambda: "! secret" not in driver.screen)
+    daemon.findings = ["the disk is full"]
+    async with dashboard(daemon, size=(80, 24)) as driver:
+        await driver.shows("! the disk is full")
+
+
 async def test_hostile_text_is_shown_as_text_everywhere(daemon: StandIn) -> None:
     row = mailbox(
         "eve[/]@acme.example",
@@ -279,6 +294,7 @@ async def test_hostile_text_is_shown_as_text_everywhere(daemon: StandIn) -> None
     daemon.mailboxes = {row.address: row}
     daemon.workspaces = ("acme", HOSTILE)
     daemon.problems = [HOSTILE]
+    daemon.findings = [HOSTILE, HOSTILE]
     daemon.messages = [message(HOSTILE)]
     daemon.logs = [
         LogEvent(event=event(1, HOSTILE, row.address, detail={"reply": HOSTILE})),

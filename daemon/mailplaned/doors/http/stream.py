@@ -117,7 +117,7 @@ class Stream:
             now_us = self._context.clock.boot_us()
             if now_us - beat_us >= SECOND_US:
                 beat_us = now_us
-                self._send_all(wire.Heartbeat(now=show_time(self._context.clock.wall_us())))
+                self._beat()
         for subscriber in self._subscribers:
             subscriber.put(b": the daemon stops\n\n")
             subscriber.end()
@@ -314,10 +314,13 @@ class Stream:
             total -= reader.size
             reader.drop()
 
-    def _send_all(self, message: wire.StreamMessage) -> None:
-        frame = _frame(message, self._cursors)
+    def _beat(self) -> None:
+        now = show_time(self._context.clock.wall_us())
+        short = _frame(wire.Heartbeat(now=now), self._cursors)
+        findings = wire.Heartbeat(now=now, findings=self._context.findings())
+        whole = _frame(findings, self._cursors)
         for subscriber in list(self._subscribers):
-            subscriber.put(frame)
+            subscriber.put(whole if subscriber.wants(None) else short)
 
     async def _addresses(self) -> list[str]:
         return await self._context.store.look(
