@@ -41,7 +41,7 @@ class Memory:
         self.claiming = False
         """Whether attempts may begin: from when dispatch runs until it is told to stop."""
         self.stalled: tuple[int, str] = (0, "")
-        """Until when no attempt could begin, and why: no daemon ran, or it could not write."""
+        """Until when no attempt could begin, and why: no daemon ran, say, or it could not write."""
         self.in_flight = 0
         """Attempts under way, everywhere."""
         self.rests: dict[str, tuple[int, int]] = {}

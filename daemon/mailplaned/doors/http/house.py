@@ -95,7 +95,9 @@ async def accept_clock(request: Request, context: Context) -> Response:
         if not ahead_us:
             raise refuse("conflict", "the clock is believed already")
         reason = clean_reason(body.reason)
-        tx.memory.time.believe(context.clock.wall_us())
+        wall_us = context.clock.wall_us()
+        tx.memory.time.believe(wall_us)
+        tx.memory.stalled = wall_us, "the clock had leapt ahead, until a person confirmed it"
         for mailbox in tx.memory.mailboxes_in("everything", ""):
             tx.effects.wake(mailbox.address, 0)  # slots have come that no timer knows of
         tx.add_audit(
