@@ -111,9 +111,9 @@ class TailView(Painted, ScrollView, Generic[Entry], can_focus=True, inherit_bind
     def _show(self, row: int) -> None:
         top, height = self.scroll_offset.y, max(1, self.size.height)
         if row < top:
-            self.scroll_to(y=row, animate=False, immediate=True)
+            self.scroll_to(y=row, animate=False, force=True, immediate=True)
         elif row >= top + height:
-            self.scroll_to(y=row - height + 1, animate=False, immediate=True)
+            self.scroll_to(y=row - height + 1, animate=False, force=True, immediate=True)
 
     # --- moving ----------------------------------------------------------------------------------
 

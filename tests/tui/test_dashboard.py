@@ -234,6 +234,15 @@ async def test_detail_shows_messages_and_events_and_goes_to_the_neighbour(daemon
         assert driver.app.model.fleet.cursor == "ben@acme.example"
 
 
+@pytest.mark.parametrize("key", ["1", "5"])
+async def test_a_tail_begins_with_the_newest_entry_in_sight(daemon: StandIn, key: str) -> None:
+    fill(daemon)
+    daemon.logs = [LogAudit(entry=audit(n, f"change-{n}", "acme")) for n in range(1, 201)]
+    async with dashboard(daemon, size=(140, 40)) as driver:
+        await driver.press(key)
+        await driver.shows("change-200")
+
+
 async def test_a_tail_follows_until_somebody_moves_up(daemon: StandIn) -> None:
     fill(daemon)
     daemon.logs = [LogAudit(entry=audit(n, f"change-{n}", "acme")) for n in range(1, 41)]
