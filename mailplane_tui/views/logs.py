@@ -144,7 +144,7 @@ class AuditTail(LogView[AuditView]):
         super().__init__(
             audit_tail(dashboard),
             dashboard.format.audit_heading,
-            "No change yet. Each pause, edit and refusal will stand here.",
+            "Nothing yet that your role may read. Each pause, edit and refusal will stand here.",
         )
 
     def explain(self, width: int) -> list[Line]:

@@ -165,6 +165,7 @@ def test_a_path_of_several_workspaces_is_paused_in_the_one_that_is_meant_or_not_
     count = len(door.get("/v1/paths?workspace=acme")["items"]) + 1
     house.daemon.write("workspaces/acme.toml", acme.read_text() + way)
     until(lambda: len(door.get("/v1/paths?workspace=acme")["items"]) == count, "both paths", 10)
+    assert door.get("/v1/names?of=paths&prefix=beta-way")["items"] == ["beta-way"]
     words = ["pause", "add", "path", "beta-way", "--reason", "r", "--json", *house.at]
     unclear = mailplane(*words)
     assert unclear.code == 1

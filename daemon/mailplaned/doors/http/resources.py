@@ -238,13 +238,14 @@ async def list_names(request: Request, context: Context) -> Response:
         raise invalid(("of", f"has to be one of {', '.join(NAMED)}"))
 
     def ask(tx: Transaction) -> list[str]:
-        return [
+        found = (
             name
             for workspace in tx.memory.policy.workspaces.values()
             if only in {None, workspace.name} and caller.may(Action.READ, workspace.name)
             for name in ([workspace.name] if kind == "workspaces" else getattr(workspace, kind))
             if name.startswith(prefix)
-        ]
+        )
+        return list(dict.fromkeys(found))  # a path may have the name of another workspace's
 
     return reply(wire.Page(items=await context.store.look(ask), next=None))
 
