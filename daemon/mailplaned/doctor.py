@@ -7,6 +7,7 @@ import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
 from mailplane_wire.doctor import CheckView
@@ -99,19 +100,26 @@ def _folders(seen: Seen) -> Iterator[CheckView]:
         str(places.state) if not loose else f"others can use {', '.join(loose)}",
         f"chmod -R go= {places.state}" if loose else None,
     )
-    there = (places.config / "mailplane.toml").exists() or any(places.config.glob("workspaces/*"))
-    yield CheckView.of(
-        "book folder",
-        str(places.config) if there else f"{places.config} holds no book",
-        None if there else "mailplane init, or give --config",
-        grave=False,
-    )
+    yield _book_folder(places.config)
     mode = stat.S_IMODE(places.socket.stat().st_mode) if places.socket.exists() else None
     yield CheckView.of(
         "operator socket",
         f"{places.socket}, {mode:04o}" if mode is not None else f"{places.socket} is gone",
         None if mode is not None and not mode & 0o007 else "restart the daemon",
     )
+
+
+def _book_folder(config: Path) -> CheckView:
+    """Where the book lies. Whoever can write to it can make themselves the owner."""
+    files = [config / "mailplane.toml", *config.glob("workspaces/*")]
+    there = [path for path in files if path.exists()]
+    if not there:
+        fix = "mailplane init, or give --config"
+        return CheckView.of("book folder", f"{config} holds no book", fix, grave=False)
+    for path in (config, config / "workspaces", *there):
+        if path.exists() and path.stat().st_mode & stat.S_IWOTH:
+            return CheckView.of("book folder", f"all can write {path}", f"chmod -R o-w {config}")
+    return CheckView.of("book folder", str(config))
 
 
 def _keys(keys: Mapping[str, KeyInPlace]) -> Iterator[CheckView]:

@@ -49,10 +49,14 @@ def test_each_thing_that_is_wrong_is_named_with_its_fix(the_daemon: Daemon, the_
     the_daemon.write("workspaces/broken.toml", "[workspace")
     (the_daemon.state / "mailplane.db").chmod(0o644)
     the_daemon.socket.chmod(0o666)
+    (the_daemon.config / "workspaces/acme.toml").chmod(0o666)
     found = checks(the_daemon)
     faults = {name for name, check in found.items() if check["status"] == "fault"}
     assert {"state folder", "operator socket", "account acme/acme-relay"} <= faults
     assert "mailplane.db (0644)" in found["state folder"]["detail"]
+    assert found["book folder"]["detail"].endswith(
+        "all can write " + str(the_daemon.config / "workspaces/acme.toml")
+    )
     assert found["state folder"]["fix"] == f"chmod -R go= {the_daemon.state}"
     assert "relay-password" in found["account acme/acme-relay"]["detail"]
     assert found["account beta/beta-relay"]["fix"].startswith("mend host, port, tls")
