@@ -106,8 +106,8 @@ def leaps(cases: int, twins: Sequence[str]) -> Measured:
         after = the_sink.by_sender() - before
         if after[ANA] < HOURLY:
             wrong.append("what waited did not go when the clock was accepted")
-        told = [e for e in door.all("/v1/events") if e["kind"] == "slot_moved"]
-        if not any("clock" in event["detail"]["cause"] for event in told):
+        moved = [e for e in door.all("/v1/events") if e["kind"] == "slot_moved"]
+        if not any("clock" in event["detail"]["cause"] for event in moved):
             wrong.append("what went late did not say that it was the clock")
         over += sum(max(0, after[box] - limit) for box, limit in LIMITS.items())
         differences = door.get("/v1/ledger/verify")["differences"]
