@@ -164,7 +164,11 @@ def _workspace_of(session: Session, table: Table, name: str) -> str:
     if table.name == "workspace":
         return name
     found = _items(session, table, name) if session.workspace is None else []
-    return str(_only(table, name, found)["workspace"]) if found else _workspace(session)
+    if found:
+        return str(_only(table, name, found)["workspace"])
+    return _workspace(
+        session, f"no workspace has {table.name} {name}: mend its name, or give --workspace"
+    )
 
 
 def _only(table: Table, name: str, found: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -174,15 +178,17 @@ def _only(table: Table, name: str, found: Sequence[dict[str, Any]]) -> dict[str,
     return found[0]
 
 
-def _workspace(session: Session) -> str:
-    """The workspace that is meant, or the only one."""
+def _workspace(
+    session: Session, unclear: str = "there are several workspaces: give --workspace"
+) -> str:
+    """The workspace that is meant, or the only one; `unclear` is said where there are several."""
     if session.workspace is not None:
         return session.workspace
     names = [row["name"] for row in session.items("/v1/workspaces")]
     if not names:
         raise Failure("there is no workspace yet: mailplane workspace add NAME")
     if len(names) > 1:
-        raise click.UsageError("there are several workspaces: give --workspace")
+        raise click.UsageError(unclear)
     return str(names[0])
 
 

@@ -90,9 +90,11 @@ def test_an_edit_without_a_workspace_asks_which_is_meant(
     daemon.replies["GET /v1/workspaces"] = page(acme, acme | {"name": "beta"})
     (main_path,) = REPLIES["GET /v1/paths"]["items"]
     daemon.replies["GET /v1/paths"] = page(main_path, main_path | {"workspace": "beta"})
-    for line in ("domain add x.example", "path set nowhere a=1", "mailbox set k@x.example a=1"):
+    code, _, err = run(capsys, "domain", "add", "x.example")
+    assert (code, "there are several workspaces: give --workspace" in err) == (2, True)
+    for line in ("path set nowhere a=1", "mailbox set k@x.example a=1"):
         code, _, err = run(capsys, *line.split())
-        assert (code, "there are several workspaces: give --workspace" in err) == (2, True)
+        assert (code, "no workspace has " in err, "give --workspace" in err) == (2, True, True)
     code, _, err = run(capsys, "path", "set", "main", "a=1")
     assert (code, "path main is in acme and beta: give --workspace" in err) == (2, True)
     daemon.replies["GET /v1/workspaces"] = page()
