@@ -127,6 +127,17 @@ def test_what_was_found_from_the_last_slot_on_is_searched_no_more() -> None:
     assert calls(lambda: rule.earliest(1, "cold", NOW_US, NOW_US))["_counted"] == 1
 
 
+def test_a_slot_asked_for_again_is_found_where_it_was_after_time_has_passed_the_last() -> None:
+    track = Track()
+    track.plan(NOW_US, 1)
+    rule = rule_of(Cap(limit=1, per=Per.HOUR), track)
+    slot_us = rule.earliest(1, "cold", NOW_US, NOW_US)
+    track.plan(slot_us, 1)
+    later_us = slot_us + MINUTE_US
+    assert calls(lambda: rule.earliest(1, "cold", later_us, later_us))["_counted"] == 2
+    assert calls(lambda: rule.earliest(1, "cold", later_us, later_us))["_counted"] == 1
+
+
 def test_a_day_that_is_full_costs_a_look_at_the_calendar_for_the_next() -> None:
     rule = rule_of(Cap(limit=5, per=Per.DAY, kind=Kind.CALENDAR), spent_each_minute(5))
     assert not rule.has_room(1, "cold", NOW_US)
