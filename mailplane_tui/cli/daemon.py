@@ -128,7 +128,8 @@ def _start(session: Session, command: list[str], state: Path) -> int:
     for _ in range(int(_START_S / _LOOK_S)):
         if child.poll() is not None:
             raise Failure(f"mailplaned ended at once: {_last_line(log, begun_at)}")
-        if _health(session) is not None:
+        found = _health(session)  # it may be another daemon's, whose place the child has to leave
+        if found is not None and found.get("pid", child.pid) == child.pid:
             return child.pid
         time.sleep(_LOOK_S)
     raise Failure(f"mailplaned does not answer after {_START_S:.0f} s; see {log}", UNREACHABLE)
