@@ -265,10 +265,12 @@ class _Process:
         if self._core.audit.problem is not None:
             found.append(self._core.audit.problem)
         ahead_us = self._core.store.clock_ahead_us
-        if ahead_us:
+        if self._clock.wall_us() < doctor.EARLIEST_US:
+            found.append(f"{doctor.WALL_CLOCK} is long past; set it, then restart the daemon")
+        elif ahead_us:
             found.append(
-                f"the wall clock leapt {ahead_us // SECOND_US} s ahead of elapsed time; windows go "
-                "by elapsed time until: mailplane clock accept"
+                f"{doctor.WALL_CLOCK} leapt {ahead_us // SECOND_US} s ahead of elapsed time; "
+                "windows go by elapsed time until: mailplane clock accept"
             )
         return found
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.fakes.name_server import name_server
 from tests.fakes.process_daemon import SHIM, Daemon, workspace
@@ -111,3 +114,22 @@ def test_without_a_daemon_it_says_how_to_start_one(the_daemon: Daemon) -> None:
     the_daemon.start()
     the_daemon.stop()
     assert "do: mailplane up" in doctor(the_daemon).stdout
+
+
+def test_a_clock_that_is_long_past_is_a_finding(the_daemon: Daemon, the_sink: Sink) -> None:
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not libraries:
+        pytest.skip("needs libfaketime")
+    the_daemon._environment = {
+        "LD_PRELOAD": str(libraries[0]),
+        "FAKETIME": "@1970-01-02 00:00:00",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+    }
+    the_daemon.write("workspaces/acme.toml", workspace(the_sink.port, "ana@acme.example"))
+    the_daemon.start()
+    words = "the wall clock is long past; set it, then restart the daemon"
+    assert the_daemon.door.get("/v1/health")["findings"] == [words]
+    checks = the_daemon.door.get("/v1/doctor")["items"]
+    told = [(one["check"], one["status"]) for one in checks if "past" in one["detail"]]
+    assert told == [("clock", "fault")]
