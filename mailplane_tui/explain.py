@@ -83,6 +83,8 @@ def advice(row: MailboxView) -> str:
         return f"{what} paused; that has to be resumed"
     if row.state == "error":
         return "nothing to resume: its account has to be put right in the book"
+    if row.unknown:
+        return "mailplane message list --in unknown, then message resolve for each"
     if row.state == "full":
         return "nothing to do: it goes on by itself as its cap frees"
     return "p pauses it"

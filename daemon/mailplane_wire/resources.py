@@ -105,12 +105,17 @@ class DomainView(View, frozen=True, kw_only=True):
 
 
 class AccountView(View, frozen=True, kw_only=True):
-    """What a provider bills and limits."""
+    """What a provider bills and limits. `secret` is a name; without a relay `host` is empty."""
 
     name: str
     workspace: str
     provider: str
     supported: bool
+    host: str
+    port: int
+    tls: str
+    username: str | None
+    secret: str | None
     mailboxes: int
     caps: list[CapView]
 

@@ -84,8 +84,9 @@ def list_accounts(session: Session) -> None:
 @click.argument("name", shell_complete=ACCOUNTS)
 @pass_session
 def show_account(session: Session, name: str) -> None:
-    """Show one account and its caps."""
-    _show(session, _ACCOUNT, name, "name", "workspace", "mailboxes", provider=_provider)
+    """Show one account: its relay, the name of its secret, and its caps."""
+    keys = ("name", "workspace", "mailboxes", "host", "port", "tls", "username", "secret")
+    _show(session, _ACCOUNT, name, *keys, provider=_provider)
 
 
 edit_verbs(account, _ACCOUNT, cap_option("all mailboxes of the account"), probe_option)

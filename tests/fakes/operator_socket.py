@@ -101,6 +101,7 @@ REPLIES: dict[str, Any] = {
     ),
     "GET /v1/accounts": page(
         {"name": "relay", "workspace": "acme", "provider": "smtp", "supported": True,
+         "host": "127.0.0.1", "port": 2525, "tls": "none", "username": None, "secret": None,
          "mailboxes": 1, "caps": []}
     ),
     "GET /v1/people": page(

@@ -161,6 +161,10 @@ def test_the_advice_fits_what_stops_the_mailbox(state: str, pauses: list[str], a
     assert advice in explain.advice(mailbox("a@x.example", state=state, pauses=stops))
 
 
+def test_a_mailbox_with_unknown_messages_says_how_they_are_resolved() -> None:
+    assert "message resolve" in explain.advice(mailbox("a@x.example", state="ready", unknown=2))
+
+
 def test_times_in_a_log_row_are_readable() -> None:
     detail = {"slot_at": "2026-11-25T08:00:00.5Z", "was_us": 1_795_532_531_000_000, "n": 0}
     row = event(1, "slot_moved", "a@x.example", detail=detail)

@@ -193,6 +193,11 @@ async def list_accounts(request: Request, context: Context) -> Response:
                     workspace=workspace.name,
                     provider=account.provider,
                     supported=account.supported,
+                    host=account.host,
+                    port=account.port,
+                    tls=account.tls,
+                    username=account.username,
+                    secret=account.secret,
                     mailboxes=len(own),
                     caps=views.scope_caps(tx.memory, own, f"account:{account.key}", tx.now_us),
                 )
