@@ -22,7 +22,7 @@ from mailplaned.books import Books
 from mailplaned.core import Core
 from mailplaned.domain import ids
 from mailplaned.domain.policy import Policy
-from mailplaned.domain.records import AuditEntry, Token
+from mailplaned.domain.records import AuditEntry, SecretKey, Token
 from mailplaned.domain.windows import HOUR_US, SECOND_US
 from mailplaned.doors.http.app import build
 from mailplaned.doors.http.context import Context, Surface
@@ -308,7 +308,9 @@ def _first(faults: BaseExceptionGroup[BaseException], kind: type[Exception]) -> 
     return fault
 
 
-def _write_uses(tx: Transaction, uses: tuple[Mapping[str, int], Mapping[ids.Id, int]]) -> None:
+def _write_uses(
+    tx: Transaction, uses: tuple[Mapping[SecretKey, int], Mapping[ids.Id, int]]
+) -> None:
     tx.note_uses(*uses)
 
 

@@ -25,6 +25,7 @@ from mailplaned.domain.records import (
     Pause,
     Recipient,
     SealedSecret,
+    SecretKey,
     Suppression,
     Token,
 )
@@ -84,7 +85,7 @@ class Vault(Secrets, Protocol):
         """Where its key lies, in words."""
         ...
 
-    used_us: dict[str, int]
+    used_us: dict[SecretKey, int]
     """When each was last asked for, since the start."""
 
     def problem(self, name: str, workspace: str) -> str | None:
@@ -103,7 +104,7 @@ class Vault(Secrets, Protocol):
         """A sealed secret has been committed."""
         ...
 
-    def forget(self, name: str) -> None:
+    def forget(self, key: SecretKey) -> None:
         """A removal has been committed."""
         ...
 
@@ -327,11 +328,11 @@ class Transaction(Reader, AuditWriter, Protocol):
 
     def remove_suppression(self, id_: Id) -> None: ...
     def put_secret(self, secret: SealedSecret) -> None:
-        """Add it, or put it in place of the one of its name."""
+        """Add it, or put it in place of the one of its key."""
         ...
 
-    def remove_secret(self, name: str) -> None: ...
-    def note_uses(self, secrets: Mapping[str, int], tokens: Mapping[Id, int]) -> None:
+    def remove_secret(self, key: SecretKey) -> None: ...
+    def note_uses(self, secrets: Mapping[SecretKey, int], tokens: Mapping[Id, int]) -> None:
         """When each was last used."""
         ...
 

@@ -8,7 +8,7 @@ import click
 
 from mailplane_tui.cli.names import SECRETS
 from mailplane_tui.cli.output import say, show_json, show_table
-from mailplane_tui.cli.session import Failure, Noun, Session, part, pass_session
+from mailplane_tui.cli.session import Failure, Noun, Session, address, part, pass_session
 
 _EXPIRES = click.option("--expires", metavar="TIME", help="When it stops being valid (RFC 3339).")
 
@@ -36,7 +36,8 @@ def set_secret(session: Session, name: str, expires: str | None) -> None:
 def rotate(session: Session, name: str, expires: str | None) -> None:
     """Put another value in a secret's place; it serves from the next use on."""
     body = {"value": _value(name), "expires_at": expires}
-    _show(session, session.call("POST", f"/v1/secrets/{part(name)}/rotate", body), "rotated")
+    path = address(f"/v1/secrets/{part(name)}/rotate", workspace=session.workspace)
+    _show(session, session.call("POST", path, body), "rotated")
 
 
 @secret.command("list")
@@ -62,7 +63,8 @@ def list_secrets(session: Session) -> None:
 def remove(session: Session, name: str, reason: str) -> None:
     """Forget a secret that the book no longer names."""
     session.confirm(f"Remove secret {name}? Its value can't be had back.")
-    gone = session.call("DELETE", f"/v1/secrets/{part(name)}", {"reason": reason})
+    path = address(f"/v1/secrets/{part(name)}", workspace=session.workspace)
+    gone = session.call("DELETE", path, {"reason": reason})
     _show(session, gone, "removed")
 
 

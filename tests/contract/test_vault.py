@@ -37,9 +37,23 @@ def test_a_sealed_secret_opens_for_its_workspace_and_for_no_other(tmp_path: Path
     found: Vault = vault(tmp_path, sealed(tmp_path))
     assert found.get("relay", "acme") == "s3cret"
     assert found.get("relay", "beta") is None
-    assert "another workspace" in (found.problem("relay", "beta") or "")
+    assert "it is not in the vault" in (found.problem("relay", "beta") or "")
     everyone = replace(BLANK, workspace=None)
     assert vault(tmp_path, sealed(tmp_path, everyone)).get("relay", "beta") == "s3cret"
+
+
+def test_two_workspaces_and_all_have_secrets_of_one_name_each_its_own(tmp_path: Path) -> None:
+    kept = {None: "for all", "acme": "of acme", "beta": "of beta"}
+    rows = [
+        sealed(tmp_path, replace(BLANK, workspace=workspace), value)
+        for workspace, value in kept.items()
+    ]
+    found = vault(tmp_path, *rows)
+    read = {workspace: found.get("relay", workspace) for workspace in ("acme", "beta", "cove")}
+    assert read == {"acme": "of acme", "beta": "of beta", "cove": "for all"}
+    assert found.used_us.keys() == {("relay", "acme"), ("relay", "beta"), ("relay", None)}
+    found.forget(("relay", "acme"))
+    assert found.get("relay", "acme") == "for all"
 
 
 def test_the_seal_hides_the_value_and_its_repr_does_not_tell_it(tmp_path: Path) -> None:

@@ -103,6 +103,16 @@ def walk(door: Door) -> dict[str, str]:
     return {path: plain(door.call("GET", path)) for path in lists}
 
 
+def test_a_name_that_another_workspace_uses_for_a_secret_is_free_here(house: House) -> None:
+    theirs = {"name": "relay-password", "workspace": WORD, "value": "x"}
+    assert house.daemon.door.post("/v1/secrets", theirs).status == 201
+    door = house.person("admin")
+    mine = {"name": "relay-password", "workspace": "acme", "value": "y"}
+    assert door.call("DELETE", "/v1/secrets/relay-password", {"reason": "no"}).status == 404
+    assert door.post("/v1/secrets", mine).status == 201
+    assert door.call("DELETE", "/v1/secrets/relay-password", {"reason": "mine"}).status == 200
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_what_another_workspace_does_changes_no_answer(house: House, role: str) -> None:
     door = house.person(role)

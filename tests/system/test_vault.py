@@ -123,6 +123,28 @@ def test_what_the_book_names_can_not_be_removed_and_the_refusal_says_where(
     assert "rotate it instead" in again.stderr
 
 
+def test_each_workspace_has_names_of_its_own_beside_those_for_all(started: Daemon) -> None:
+    started.write("workspaces/beta.toml", '[workspace]\nname = "beta"\n')
+    until(lambda: len(started.door.get("/v1/workspaces")["items"]) == 2, "the second workspace")
+    name = "relay-password"
+    for more in (["--workspace", "beta"], [], ["--workspace", "acme"]):
+        assert mailplane(started, "secret", "set", name, *more, value=PASSWORD).returncode == 0
+    found = json.loads(mailplane(started, "secret", "list", "--json").stdout)["items"]
+    used = {row["workspace"]: row["used_by"] for row in found if row["name"] == name}
+    assert used == {None: [], "acme": ["account acme/acme-relay"], "beta": []}
+    assert finding(started) == ""
+    done = mailplane(started, "secret", "rotate", name, "--workspace", "beta", value="x")
+    assert done.stdout == f"rotated {name} (version 2)\n"
+    sends(started, "kim@there.example")
+    for more in (["--workspace", "beta"], []):
+        line = ["secret", "remove", name, *more, "--reason", "tidy", "--yes"]
+        assert mailplane(started, *line).returncode == 0
+    (left,) = json.loads(mailplane(started, "secret", "list", "--json").stdout)["items"]
+    assert (left["workspace"], left["version"]) == ("acme", 1)
+    missing = mailplane(started, "secret", "rotate", name, "--workspace", "beta", value="x")
+    assert "there is no secret 'relay-password' of beta in the vault" in missing.stderr
+
+
 def test_a_secret_near_its_expiry_and_one_past_it_are_findings(started: Daemon) -> None:
     for name, expires in (("relay-password", "2020-01-01T00:00:00Z"), ("later", "2099-01-01")):
         mailplane(started, "secret", "set", name, "--expires", expires, value=PASSWORD)

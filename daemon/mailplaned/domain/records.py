@@ -175,6 +175,10 @@ class Token:
     used_us: int | None = None
 
 
+SecretKey = tuple[str, str | None]
+"""Name and workspace of a secret: each workspace has names of its own, beside those for all."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedSecret:
     """A secret as it lies in the vault. No workspace: every workspace may name it."""
@@ -189,6 +193,11 @@ class SealedSecret:
     key_id: bytes = b""
     nonce: bytes = b""
     content: bytes = field(default=b"", repr=False)
+
+    @property
+    def key(self) -> SecretKey:
+        """What it is known by."""
+        return self.name, self.workspace
 
     def with_content(self, *, key_id: bytes, nonce: bytes, content: bytes) -> SealedSecret:
         """The same secret, sealed."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
 from mailplaned.domain.policy import Policy
-from mailplaned.domain.records import SealedSecret
+from mailplaned.domain.records import SealedSecret, SecretKey
 from mailplaned.domain.windows import DAY_US
 from mailplaned.ports import Vault
 
@@ -33,6 +33,19 @@ def users_of(policy: Policy) -> dict[str, dict[str, str]]:
     return found
 
 
+def uses(policy: Policy, sealed: Container[SecretKey]) -> dict[SecretKey, dict[str, str]]:
+    """By each secret that serves them: the places of the book, each with its workspace.
+
+    `sealed` are those in the vault; what it has not counts as one for all.
+    """
+    found: dict[SecretKey, dict[str, str]] = {}
+    for name, users in users_of(policy).items():
+        for place, workspace in users.items():
+            own = (name, workspace)
+            found.setdefault(own if own in sealed else (name, None), {})[place] = workspace
+    return found
+
+
 def findings(policy: Policy, vault: Vault, now_us: int) -> list[str]:
     """What an operator has to know: secrets that are missing, expired or about to expire."""
     found = [*_missing(policy, vault), *_expiring(vault.rows(), now_us)]
@@ -54,4 +67,11 @@ def _expiring(rows: Iterable[SealedSecret], now_us: int) -> Iterator[str]:
             continue
         days = (row.expires_us - now_us) // DAY_US
         when = "has expired" if row.expires_us <= now_us else f"expires in {days} days"
-        yield f'secret "{row.name}" {when}; mailplane secret rotate {row.name}'
+        owner = f" of {row.workspace}" if row.workspace else ""
+        yield f'secret "{row.name}"{owner} {when}; {rotation(row)}'
+
+
+def rotation(secret: SealedSecret) -> str:
+    """The command that gives it another value."""
+    flag = f" --workspace {secret.workspace}" if secret.workspace else ""
+    return f"mailplane secret rotate {secret.name}{flag}"

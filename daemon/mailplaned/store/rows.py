@@ -334,7 +334,7 @@ def secret(row: Row) -> SealedSecret:
     """A row of the query `secrets`."""
     return SealedSecret(
         name=row[0],
-        workspace=row[1],
+        workspace=row[1] or None,
         version=row[2],
         created_us=row[3],
         changed_us=row[4],

@@ -26,6 +26,7 @@ from mailplaned.domain.records import (
     Pause,
     Recipient,
     SealedSecret,
+    SecretKey,
     Suppression,
     Token,
 )
@@ -291,7 +292,7 @@ class SqlTransaction(SqlReader, AuditWriter):
             Q["put_secret"],
             (
                 secret.name,
-                secret.workspace,
+                secret.workspace or "",
                 secret.version,
                 secret.created_us,
                 secret.changed_us,
@@ -303,12 +304,14 @@ class SqlTransaction(SqlReader, AuditWriter):
             ),
         )
 
-    def remove_secret(self, name: str) -> None:
-        self._db.execute(Q["remove_secret"], (name,))
+    def remove_secret(self, key: SecretKey) -> None:
+        name, workspace = key
+        self._db.execute(Q["remove_secret"], (name, workspace or ""))
 
-    def note_uses(self, secrets: Mapping[str, int], tokens: Mapping[Id, int]) -> None:
-        for query, uses in (("note_secret_use", secrets), ("note_token_use", tokens)):
-            self._db.executemany(Q[query], [(at_us, used) for used, at_us in uses.items()])
+    def note_uses(self, secrets: Mapping[SecretKey, int], tokens: Mapping[Id, int]) -> None:
+        used = [(at_us, name, workspace or "") for (name, workspace), at_us in secrets.items()]
+        self._db.executemany(Q["note_secret_use"], used)
+        self._db.executemany(Q["note_token_use"], [(at_us, id_) for id_, at_us in tokens.items()])
 
     def add_token(self, token: Token, hash_: bytes) -> None:
         self._db.execute(

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from mailplaned.domain.records import SealedSecret
+from mailplaned.domain.records import SealedSecret, SecretKey
 from mailplaned.ports import Clock, SecretMissing
+from mailplaned.services.credentials import rotation
 from mailplaned.vault.files import FileSecrets
 from mailplaned.vault.key import Key, KeyRefused, KeyRing
 
@@ -27,10 +28,10 @@ class SealedSecrets:
         self._ring = ring
         self._files = files
         self._clock = clock
-        self._rows: dict[str, SealedSecret] = {}
-        self._faults: dict[str, str] = {}
+        self._rows: dict[SecretKey, SealedSecret] = {}
+        self._faults: dict[SecretKey, str] = {}
         self._next: Key | None = None
-        self.used_us: dict[str, int] = {}
+        self.used_us: dict[SecretKey, int] = {}
 
     @property
     def place(self) -> str:
@@ -46,7 +47,7 @@ class SealedSecrets:
 
         `new_key` is used when there is neither a key nor anything sealed. Raises KeyRefused.
         """
-        self._rows = {row.name: row for row in rows}
+        self._rows = {row.key: row for row in rows}
         self._faults = {}
         needed = {row.key_id for row in self._rows.values()}
         present = self._ring.present
@@ -59,7 +60,7 @@ class SealedSecrets:
             try:
                 self.open(row)
             except SecretMissing as fault:
-                self._faults[row.name] = str(fault)
+                self._faults[row.key] = str(fault)
 
     def rows(self) -> Iterable[SealedSecret]:
         """See ports.Vault."""
@@ -67,29 +68,29 @@ class SealedSecrets:
 
     def get(self, name: str, workspace: str) -> str | None:
         """See ports.Secrets."""
-        row = self._rows.get(name)
+        row = self._find(name, workspace)
         if row is None:
             return self._files.get(name, workspace)
-        if row.workspace not in (None, workspace):
-            return None
         try:
             value = self.open(row)
         except SecretMissing:
             return None
-        self.used_us[name] = self._clock.wall_us()
+        self.used_us[row.key] = self._clock.wall_us()
         return value
 
     def problem(self, name: str, workspace: str) -> str | None:
         """See ports.Vault."""
-        row = self._rows.get(name)
+        row = self._find(name, workspace)
         if row is None:
             missing = self._files.problem(name)
             absent = missing is not None and missing.startswith("no file")
             fix = f"mailplane secret set {name}, with --workspace {workspace} for {workspace} alone"
             return f"it is not in the vault; {fix}" if absent else missing
-        if row.workspace not in (None, workspace):
-            return "it belongs to another workspace; set one of its own"
-        return self._faults.get(name)
+        return self._faults.get(row.key)
+
+    def _find(self, name: str, workspace: str) -> SealedSecret | None:
+        """The workspace's own secret of that name, else the one for all."""
+        return self._rows.get((name, workspace)) or self._rows.get((name, None))
 
     def seal(self, secret: SealedSecret, value: str, nonce: bytes) -> SealedSecret:
         """See ports.Vault."""
@@ -104,15 +105,13 @@ class SealedSecrets:
         if key is None:
             raise SecretMissing(
                 f"it is sealed under a key that is not at {self._ring.keeper}; put that key back, "
-                f"or: mailplane secret rotate {secret.name}"
+                f"or: {rotation(secret)}"
             )
         try:
             content = AESGCM(key.value).decrypt(secret.nonce, secret.content, _bound_to(secret))
         except InvalidTag:
-            raise SecretMissing(
-                "its row was altered or belongs to another name; "
-                f"mailplane secret rotate {secret.name}"
-            ) from None
+            words = f"its row was altered or belongs to another name; {rotation(secret)}"
+            raise SecretMissing(words) from None
         return content.decode()
 
     def prepare_key(self, value: bytes) -> None:
@@ -129,18 +128,18 @@ class SealedSecrets:
 
     def promote_key(self, rows: Iterable[SealedSecret]) -> None:
         """See ports.Vault."""
-        self._rows = {row.name: row for row in rows}
+        self._rows = {row.key: row for row in rows}
         self._ring.promote()
 
     def note(self, secret: SealedSecret) -> None:
         """See ports.Vault."""
-        self._rows[secret.name] = secret
-        self._faults.pop(secret.name, None)
+        self._rows[secret.key] = secret
+        self._faults.pop(secret.key, None)
 
-    def forget(self, name: str) -> None:
+    def forget(self, key: SecretKey) -> None:
         """See ports.Vault."""
-        self._rows.pop(name, None)
-        self._faults.pop(name, None)
+        self._rows.pop(key, None)
+        self._faults.pop(key, None)
 
 
 def _sealed(key: Key, secret: SealedSecret, value: str, nonce: bytes) -> SealedSecret:

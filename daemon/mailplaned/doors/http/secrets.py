@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from mailplane_wire import resources as wire
 from mailplane_wire import vault as sealed_wire
-from mailplaned.domain.records import AuditEntry, SealedSecret
+from mailplaned.domain.records import AuditEntry, SealedSecret, SecretKey
 from mailplaned.domain.roles import Action, Caller
 from mailplaned.doors.http.change import body_of, commit, permit
 from mailplaned.doors.http.context import Context
@@ -19,7 +19,7 @@ from mailplaned.doors.http.replies import invalid, refuse, reply
 from mailplaned.doors.http.resources import workspace_of
 from mailplaned.doors.http.times import parse_time, show_time
 from mailplaned.ports import SecretMissing, Transaction
-from mailplaned.services.credentials import SECRET_BYTES, SECRET_NAME, users_of
+from mailplaned.services.credentials import SECRET_BYTES, SECRET_NAME, uses
 
 NONCE_BITS = 96
 KEY_BITS = 256
@@ -29,13 +29,13 @@ async def list_secrets(request: Request, context: Context) -> Response:
     """What secrets there are, how old they are, and who uses them; never their values."""
     caller = caller_of(request)
     only = workspace_of(request, caller) if "workspace" in request.query_params else None
-    named = {name: _seen(users, caller) for name, users in users_of(context.policy).items()}
-    rows = {row.name: row for row in await context.store.read(lambda reader: reader.secrets())}
+    rows = {row.key: row for row in await context.store.read(lambda reader: reader.secrets())}
+    named = {key: _seen(users, caller) for key, users in uses(context.policy, rows).items()}
     items = [
-        _view(name, rows.get(name), named.get(name, {}), context)
-        for name in sorted({*rows, *named})
-        if _may_list(caller, rows.get(name), named.get(name, {}))
-        and _concerns(only, rows.get(name), named.get(name, {}))
+        _view(key, rows.get(key), named.get(key, {}), context)
+        for key in sorted({*rows, *named}, key=lambda key: (key[0], key[1] or ""))
+        if _may_list(caller, rows.get(key), named.get(key, {}))
+        and _concerns(only, rows.get(key), named.get(key, {}))
     ]
     return reply(wire.Page(items=items, next=None))
 
@@ -55,11 +55,10 @@ async def add_secret(request: Request, context: Context) -> Response:
         ):
             raise invalid(("workspace", f"there is no workspace {body.workspace!r}"))
         permit(caller, Action.SECRETS, body.workspace)
-        for row in tx.secrets():
-            if row.name == body.name:
-                seen = row.workspace is None or caller.sees(row.workspace)
-                fix = "rotate it instead" if seen else "it is not yours: use another name"
-                raise refuse("conflict", f"there is a secret {body.name}; {fix}")
+        if any(row.key == (body.name, body.workspace) for row in tx.secrets()):
+            owner = f" of {body.workspace}" if body.workspace else ""
+            words = f"there is a secret {body.name}{owner}; rotate it instead"
+            raise refuse("conflict", words)
         blank = SealedSecret(
             name=body.name,
             workspace=body.workspace,
@@ -73,7 +72,7 @@ async def add_secret(request: Request, context: Context) -> Response:
     async with context.vault_lock:
         secret = await commit(context, change)
         context.vault.note(secret)
-    return reply(_view(secret.name, secret, _users(context, caller, secret.name), context), 201)
+    return reply(_view(secret.key, secret, _users(context, caller, secret), context), 201)
 
 
 async def rotate_secret(request: Request, context: Context) -> Response:
@@ -84,7 +83,7 @@ async def rotate_secret(request: Request, context: Context) -> Response:
     _check_value(body.value)
 
     def change(tx: Transaction) -> SealedSecret:
-        old = _find(tx, caller, request.path_params["name"])
+        old = _find(tx, caller, request)
         permit(caller, Action.SECRETS, old.workspace)
         new = replace(old, version=old.version + 1, changed_us=tx.now_us, expires_us=expires_us)
         return _put(tx, new, body.value, caller, "secret rotate", context)
@@ -92,7 +91,7 @@ async def rotate_secret(request: Request, context: Context) -> Response:
     async with context.vault_lock:
         secret = await commit(context, change)
         context.vault.note(secret)
-    return reply(_view(secret.name, secret, _users(context, caller, secret.name), context))
+    return reply(_view(secret.key, secret, _users(context, caller, secret), context))
 
 
 async def remove_secret(request: Request, context: Context) -> Response:
@@ -101,22 +100,22 @@ async def remove_secret(request: Request, context: Context) -> Response:
     body = await body_of(request, wire.ReasonRequest)
 
     def change(tx: Transaction) -> SealedSecret:
-        secret = _find(tx, caller, request.path_params["name"])
+        secret = _find(tx, caller, request)
         permit(caller, Action.SECRETS, secret.workspace)
-        users = users_of(tx.memory.policy).get(secret.name, {})
+        users = uses(tx.memory.policy, {row.key for row in tx.secrets()}).get(secret.key, {})
         if users:
             raise refuse(
                 "conflict",
                 f"the book names it: {', '.join(sorted(users))}; take it out there first",
             )
-        tx.remove_secret(secret.name)
+        tx.remove_secret(secret.key)
         _audit(tx, secret, caller, "secret remove", {"reason": body.reason})
         return secret
 
     async with context.vault_lock:
         secret = await commit(context, change)
-        context.vault.forget(secret.name)
-    return reply(_view(secret.name, secret, {}, context))
+        context.vault.forget(secret.key)
+    return reply(_view(secret.key, secret, {}, context))
 
 
 async def rekey(request: Request, context: Context) -> Response:
@@ -179,11 +178,23 @@ def _put(
     return sealed
 
 
-def _find(tx: Transaction, caller: Caller, name: str) -> SealedSecret:
-    for row in tx.secrets():
-        if row.name == name and (row.workspace is None or caller.sees(row.workspace)):
-            return row
-    raise refuse("not-found", f"there is no secret {name!r} in the vault")
+def _find(tx: Transaction, caller: Caller, request: Request) -> SealedSecret:
+    """The secret of that name and `workspace`; without one that for all, or the only one."""
+    name, asked = request.path_params["name"], request.query_params.get("workspace")
+    named = {
+        row.workspace: row
+        for row in tx.secrets()
+        if row.name == name and (row.workspace is None or caller.sees(row.workspace))
+    }
+    if asked in named:
+        return named[asked]
+    if asked is None and len(named) == 1:
+        return next(iter(named.values()))
+    if asked is None and named:
+        owners = ", ".join(sorted(filter(None, named)))
+        raise refuse("conflict", f"there are several secrets {name!r}; say whose: {owners}")
+    where = f" of {asked}" if asked else ""
+    raise refuse("not-found", f"there is no secret {name!r}{where} in the vault")
 
 
 def _may_list(caller: Caller, row: SealedSecret | None, users: Mapping[str, str]) -> bool:
@@ -203,9 +214,10 @@ def _concerns(only: str | None, row: SealedSecret | None, users: Mapping[str, st
 
 
 def _view(
-    name: str, row: SealedSecret | None, users: Mapping[str, str], context: Context
+    key: SecretKey, row: SealedSecret | None, users: Mapping[str, str], context: Context
 ) -> sealed_wire.SecretView:
     owners = list(users.values()) or [row.workspace or "" if row else ""]
+    name, _ = key
     problems = {context.vault.problem(name, owner) for owner in owners}
     return sealed_wire.SecretView(
         name=name,
@@ -215,14 +227,15 @@ def _view(
         created_at=show_time(row.created_us) if row else None,
         changed_at=show_time(row.changed_us) if row else None,
         expires_at=show_time(row.expires_us) if row else None,
-        last_used_at=show_time(context.vault.used_us.get(name, row.used_us if row else None)),
+        last_used_at=show_time(context.vault.used_us.get(key, row.used_us if row else None)),
         used_by=sorted(users),
         problem=next((problem for problem in sorted(filter(None, problems))), None),
     )
 
 
-def _users(context: Context, caller: Caller, name: str) -> Mapping[str, str]:
-    return _seen(users_of(context.policy).get(name, {}), caller)
+def _users(context: Context, caller: Caller, secret: SealedSecret) -> Mapping[str, str]:
+    sealed = {row.key for row in context.vault.rows()}
+    return _seen(uses(context.policy, sealed).get(secret.key, {}), caller)
 
 
 def _seen(users: Mapping[str, str], caller: Caller) -> Mapping[str, str]:

@@ -218,10 +218,11 @@ CREATE TABLE tokens (
   revoked_at   INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- Sealed under the vault's key, which is not here; bound to workspace, name and version.
+-- Sealed under the vault's key, which is not here; bound to workspace, name and version. An empty
+-- workspace stands for all of them.
 CREATE TABLE secrets (
-  name       TEXT NOT NULL PRIMARY KEY,
-  workspace  TEXT,
+  name       TEXT NOT NULL,
+  workspace  TEXT NOT NULL,
   version    INTEGER NOT NULL CHECK (version > 0),
   created_at INTEGER NOT NULL,
   changed_at INTEGER NOT NULL,
@@ -229,7 +230,8 @@ CREATE TABLE secrets (
   used_at    INTEGER,
   key_id     BLOB NOT NULL,
   nonce      BLOB NOT NULL CHECK (length(nonce) = 12),
-  content    BLOB NOT NULL
+  content    BLOB NOT NULL,
+  PRIMARY KEY (name, workspace)
 ) STRICT, WITHOUT ROWID;
 
 -- The books that were in force, one after the other. `content` is its files, of the newest alone.
