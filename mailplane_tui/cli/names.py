@@ -50,10 +50,13 @@ def _completer(
 
         from mailplane_tui.scrub import scrub
 
+        found: dict[str, list[str]] = {}
+        for name, words in _found(context, path(context, begun), key, about):
+            if name.startswith(begun) and _PLAIN.fullmatch(name):
+                found.setdefault(name, []).append(words)
         return [
-            CompletionItem(name, help=scrub(words, _HELP_LENGTH) or None)
-            for name, words in _found(context, path(context, begun), key, about)
-            if name.startswith(begun) and _PLAIN.fullmatch(name)
+            CompletionItem(name, help=scrub(", ".join(filter(None, words)), _HELP_LENGTH) or None)
+            for name, words in found.items()
         ]
 
     return complete

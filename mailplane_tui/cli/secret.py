@@ -34,7 +34,7 @@ def set_secret(session: Session, name: str, expires: str | None) -> None:
 @_EXPIRES
 @pass_session
 def rotate(session: Session, name: str, expires: str | None) -> None:
-    """Put another value in a secret's place; it serves from the next use on."""
+    """Put another value in the place of --workspace's secret, or of that for all."""
     body = {"value": _value(name), "expires_at": expires}
     path = address(f"/v1/secrets/{part(name)}/rotate", workspace=session.workspace)
     _show(session, session.call("POST", path, body), "rotated")
@@ -61,8 +61,9 @@ def list_secrets(session: Session) -> None:
 @click.option("--reason", required=True, help="Why, for the audit log.")
 @pass_session
 def remove(session: Session, name: str, reason: str) -> None:
-    """Forget a secret that the book no longer names."""
-    session.confirm(f"Remove secret {name}? Its value can't be had back.")
+    """Forget --workspace's secret, or that for all, once the book no longer needs it."""
+    whose = f" of {session.workspace}" if session.workspace else ""
+    session.confirm(f"Remove secret {name}{whose}? Its value can't be had back.")
     path = address(f"/v1/secrets/{part(name)}", workspace=session.workspace)
     gone = session.call("DELETE", path, {"reason": reason})
     _show(session, gone, "removed")
@@ -101,4 +102,5 @@ def _show(session: Session, view: dict[str, object], done: str) -> None:
     if session.as_json:
         show_json(view)
     else:
-        say(f"{done} {view['name']} (version {view['version']})")
+        owner = f" of {view['workspace']}" if view["workspace"] else ""
+        say(f"{done} {view['name']}{owner} (version {view['version']})")

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import dkim
 import pytest
@@ -182,6 +183,18 @@ async def test_a_new_value_of_the_secret_is_used_at_once() -> None:
     assert verifies(await signer.sign(DOMAIN, MESSAGE, NOW_US), "rsa")
     secrets.values["dkim-acme"] = KEYS["ed25519"]
     assert verifies(await signer.sign(DOMAIN, MESSAGE, NOW_US), "ed25519")
+    signer.close()
+
+
+async def test_keys_of_one_name_sign_each_for_its_own_workspace() -> None:
+    class Owned:
+        def get(self, name: str, workspace: str) -> str | None:
+            return KEYS[{"acme": "rsa", "beta": "ed25519"}[workspace]]
+
+    signer = DkimSigner(Owned())
+    for workspace, kind in (("acme", "rsa"), ("beta", "ed25519"), ("acme", "rsa")):
+        domain = replace(DOMAIN, workspace=workspace)
+        assert verifies(await signer.sign(domain, MESSAGE, NOW_US), kind)
     signer.close()
 
 

@@ -53,6 +53,7 @@ def test_two_workspaces_and_all_have_secrets_of_one_name_each_its_own(tmp_path: 
     assert read == {"acme": "of acme", "beta": "of beta", "cove": "for all"}
     assert found.used_us.keys() == {("relay", "acme"), ("relay", "beta"), ("relay", None)}
     found.forget(("relay", "acme"))
+    assert ("relay", "acme") not in found.used_us, "a later one of its name was not used yet"
     assert found.get("relay", "acme") == "for all"
 
 

@@ -110,7 +110,13 @@ def test_a_name_that_another_workspace_uses_for_a_secret_is_free_here(house: Hou
     mine = {"name": "relay-password", "workspace": "acme", "value": "y"}
     assert door.call("DELETE", "/v1/secrets/relay-password", {"reason": "no"}).status == 404
     assert door.post("/v1/secrets", mine).status == 201
+    for_all = {"name": "relay-password", "value": "z"}
+    assert house.daemon.door.post("/v1/secrets", for_all).status == 201
     assert door.call("DELETE", "/v1/secrets/relay-password", {"reason": "mine"}).status == 200
+    assert door.call("DELETE", "/v1/secrets/relay-password", {"reason": "no"}).status == 404
+    left = house.daemon.door.get("/v1/secrets")["items"]
+    owners = {row["workspace"] for row in left if row["name"] == "relay-password"}
+    assert owners == {None, WORD}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -148,9 +154,12 @@ def targets(route: Route, word: str, ids: dict[str, str]) -> Iterator[str]:
     found = {"{id}": list(ids.values()), "{address}": [f"ida@{word}.example"]}
     found["{name}"] = [f"ida@{word}.example", f"{word}.example", word, f"{word}-spare"]
     slot = next((slot for slot in found if slot in route.path), None)
-    yield from (route.path.replace(slot, value) for value in found[slot]) if slot else (route.path,)
-    if not slot and "workspace" in route.query:
-        yield f"{route.path}?workspace={word}"
+    for path in (
+        [route.path.replace(slot, value) for value in found[slot]] if slot else [route.path]
+    ):
+        yield path
+        if "workspace" in route.query:
+            yield f"{path}?workspace={word}"
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.fakes.audit_kit import DATABASE
 from tests.fakes.process_daemon import Daemon, to, workspace
 from tests.fakes.process_wait import until
 from tests.fakes.sink_process import Sink
@@ -64,7 +67,9 @@ def test_mail_leaves_by_a_secret_that_was_set_rotated_rekeyed_and_survives_a_kil
     done = mailplane(
         started, "secret", "set", "relay-password", "--workspace", "acme", value=f"{PASSWORD}\n"
     )
-    assert (done.returncode, done.stdout) == (0, "sealed relay-password (version 1)\n"), done
+    assert (done.returncode, done.stdout) == (0, "sealed relay-password of acme (version 1)\n"), (
+        done
+    )
     assert "secret" not in finding(started)
     sends(started, "kim@there.example")
 
@@ -75,7 +80,8 @@ def test_mail_leaves_by_a_secret_that_was_set_rotated_rekeyed_and_survives_a_kil
     sends(started, "lee@there.example")
 
     the_sink.control(password=NEWER)
-    done = mailplane(started, "secret", "rotate", "relay-password", value=NEWER)
+    whose = ["relay-password", "--workspace", "acme"]
+    done = mailplane(started, "secret", "rotate", *whose, value=NEWER)
     assert done.returncode == 0, done
     started.stop()
     started.start()
@@ -134,15 +140,45 @@ def test_each_workspace_has_names_of_its_own_beside_those_for_all(started: Daemo
     assert used == {None: [], "acme": ["account acme/acme-relay"], "beta": []}
     assert finding(started) == ""
     done = mailplane(started, "secret", "rotate", name, "--workspace", "beta", value="x")
-    assert done.stdout == f"rotated {name} (version 2)\n"
+    assert done.stdout == f"rotated {name} of beta (version 2)\n"
     sends(started, "kim@there.example")
     for more in (["--workspace", "beta"], []):
         line = ["secret", "remove", name, *more, "--reason", "tidy", "--yes"]
         assert mailplane(started, *line).returncode == 0
     (left,) = json.loads(mailplane(started, "secret", "list", "--json").stdout)["items"]
     assert (left["workspace"], left["version"]) == ("acme", 1)
+    for verb, more in (("rotate", []), ("remove", ["--reason", "tidy", "--yes"])):
+        again = mailplane(started, "secret", verb, name, *more, value="x")
+        assert "there is a secret 'relay-password' of acme; say whose you mean" in again.stderr
     missing = mailplane(started, "secret", "rotate", name, "--workspace", "beta", value="x")
-    assert "there is no secret 'relay-password' of beta in the vault" in missing.stderr
+    assert "there is no secret 'relay-password' of 'beta' in the vault" in missing.stderr
+
+
+def test_a_row_that_does_not_open_is_named_with_whose_it_is_and_troubles_no_other(
+    started: Daemon,
+) -> None:
+    started.write("workspaces/beta.toml", '[workspace]\nname = "beta"\n')
+    until(lambda: len(started.door.get("/v1/workspaces")["items"]) == 2, "the second workspace")
+    name = "relay-password"
+    for more in (["--workspace", "beta"], [], ["--workspace", "acme"]):
+        assert mailplane(started, "secret", "set", name, *more, value=PASSWORD).returncode == 0
+    started.kill()
+    with closing(sqlite3.connect(started.state / DATABASE)) as database, database:
+        database.execute("UPDATE secrets SET content = zeroblob(40) WHERE workspace = 'beta'")
+    started.start()
+    sends(started, "kim@there.example")
+    refused = mailplane(started, "secret", "rekey", "--yes")
+    assert "does not open relay-password of beta; rotate or remove these" in refused.stderr
+    rows = json.loads(mailplane(started, "secret", "list", "--json").stdout)["items"]
+    assert {row["workspace"]: bool(row["problem"]) for row in rows} == {
+        None: False, "acme": False, "beta": True,
+    }  # fmt: skip
+    (fix,) = {row["problem"].rpartition("; mailplane ")[2] for row in rows if row["problem"]}
+    assert mailplane(started, *fix.split(), value="x").returncode == 0
+    assert mailplane(started, "secret", "rekey", "--yes").stdout.startswith("sealed 3 secrets")
+    started.kill()
+    started.start()
+    sends(started, "lee@there.example")
 
 
 def test_a_secret_near_its_expiry_and_one_past_it_are_findings(started: Daemon) -> None:

@@ -92,6 +92,14 @@ def test_a_pause_is_told_with_what_it_stops_and_nothing_that_steers_a_terminal(
     assert words.isprintable()
 
 
+def test_a_name_that_several_workspaces_use_is_told_once_with_whose_it_is(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    owners = (None, "acme", "beta")
+    daemon.replies["GET /v1/secrets"] = page(*({"name": "relay", "workspace": o} for o in owners))
+    assert ask("zsh", "mailplane secret rotate ", tmp_path) == ["plain", "relay", "acme, beta"]
+
+
 def test_without_a_daemon_there_are_no_names_and_no_noise(tmp_path: Path) -> None:
     assert ask("bash", "mailplane mailbox show a", tmp_path) == []
 

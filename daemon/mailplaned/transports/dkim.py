@@ -65,7 +65,7 @@ class DkimSigner:
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
-        self._keys: dict[str, _Key] = {}
+        self._keys: dict[tuple[str, str], _Key] = {}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dkim")
 
     async def sign(self, domain: SendingDomain, content: bytes, now_us: int) -> bytes:
@@ -79,9 +79,10 @@ class DkimSigner:
         value = self._secrets.get(domain.dkim_secret, domain.workspace)
         if value is None:
             raise SecretMissing(f'DKIM key "{domain.dkim_secret}" of {domain.name} is missing')
-        key = self._keys.get(domain.dkim_secret)
+        named = domain.dkim_secret, domain.workspace
+        key = self._keys.get(named)
         if key is None or key.value != value:
-            key = self._keys[domain.dkim_secret] = load_key(domain.dkim_secret, value)
+            key = self._keys[named] = load_key(domain.dkim_secret, value)
         return await asyncio.get_running_loop().run_in_executor(
             self._threads,
             signed,

@@ -140,6 +140,7 @@ class SealedSecrets:
         """See ports.Vault."""
         self._rows.pop(key, None)
         self._faults.pop(key, None)
+        self.used_us.pop(key, None)
 
 
 def _sealed(key: Key, secret: SealedSecret, value: str, nonce: bytes) -> SealedSecret:

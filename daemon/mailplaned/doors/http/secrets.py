@@ -153,7 +153,11 @@ async def rekey(request: Request, context: Context) -> Response:
 
 def _openable(rows: list[SealedSecret], context: Context) -> list[SealedSecret]:
     """All rows, or a refusal that names those that the present key does not open."""
-    lost = [row.name for row in rows if context.vault.problem(row.name, row.workspace or "")]
+    lost = [
+        f"{row.name} of {row.workspace}" if row.workspace else row.name
+        for row in rows
+        if context.vault.problem(row.name, row.workspace or "")
+    ]
     if lost:
         raise refuse(
             "conflict", f"the present key does not open {', '.join(lost)}; rotate or remove these"
@@ -179,21 +183,23 @@ def _put(
 
 
 def _find(tx: Transaction, caller: Caller, request: Request) -> SealedSecret:
-    """The secret of that name and `workspace`; without one that for all, or the only one."""
-    name, asked = request.path_params["name"], request.query_params.get("workspace")
+    """The secret of that name and `workspace`: without it the caller's only one, else for all.
+
+    Never another's instead: what was meant for one and is repeated would take the next.
+    """
+    name = request.path_params["name"]
+    asked = request.query_params.get("workspace") or caller.only
     named = {
         row.workspace: row
         for row in tx.secrets()
-        if row.name == name and (row.workspace is None or caller.sees(row.workspace))
+        if row.name == name and caller.role_in(row.workspace) is not None
     }
     if asked in named:
         return named[asked]
-    if asked is None and len(named) == 1:
-        return next(iter(named.values()))
     if asked is None and named:
         owners = ", ".join(sorted(filter(None, named)))
-        raise refuse("conflict", f"there are several secrets {name!r}; say whose: {owners}")
-    where = f" of {asked}" if asked else ""
+        raise refuse("conflict", f"there is a secret {name!r} of {owners}; say whose you mean")
+    where = f" of {asked!r}" if asked else ""
     raise refuse("not-found", f"there is no secret {name!r}{where} in the vault")
 
 
