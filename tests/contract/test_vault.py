@@ -52,9 +52,14 @@ def test_two_workspaces_and_all_have_secrets_of_one_name_each_its_own(tmp_path: 
     read = {workspace: found.get("relay", workspace) for workspace in ("acme", "beta", "cove")}
     assert read == {"acme": "of acme", "beta": "of beta", "cove": "for all"}
     assert found.used_us.keys() == {("relay", "acme"), ("relay", "beta"), ("relay", None)}
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "relay").write_text("of a file")
+    (tmp_path / "secrets" / "relay").chmod(0o600)
     found.forget(("relay", "acme"))
     assert ("relay", "acme") not in found.used_us, "a later one of its name was not used yet"
     assert found.get("relay", "acme") == "for all"
+    found.forget(("relay", None))
+    assert [found.get("relay", name) for name in ("acme", "beta")] == ["of a file", "of beta"]
 
 
 def test_the_seal_hides_the_value_and_its_repr_does_not_tell_it(tmp_path: Path) -> None:

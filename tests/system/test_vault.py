@@ -122,6 +122,9 @@ def test_what_the_book_names_can_not_be_removed_and_the_refusal_says_where(
     assert refused.returncode == 1
     assert "the book names it: account acme/acme-relay" in refused.stderr
     mailplane(started, "secret", "set", "spare", value="x")
+    for reason in ("  ", "tidy\x1b[2J"):
+        hostile = mailplane(started, "secret", "remove", "spare", "--reason", reason, "--yes")
+        assert "has to be 1 to 500 printable characters" in hostile.stderr
     assert (
         mailplane(started, "secret", "remove", "spare", "--reason", "tidy", "--yes").returncode == 0
     )

@@ -2,7 +2,8 @@
 
 The sealed rows lie in the database; without the key they say nothing. A row's workspace, name and
 version are authenticated with it, so that a row can't be put in another's place. Systemd's
-credentials and 0600 files of the state folder serve beside it, for a name that the vault has not.
+credentials and 0600 files of the state folder serve beside it, where the vault has neither the
+workspace's own secret of a name nor one for all.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from mailplane_wire import resources as wire
 from mailplane_wire import vault as sealed_wire
 from mailplaned.domain.records import AuditEntry, SealedSecret, SecretKey
 from mailplaned.domain.roles import Action, Caller
-from mailplaned.doors.http.change import body_of, commit, permit
+from mailplaned.doors.http.change import body_of, clean_reason, commit, permit
 from mailplaned.doors.http.context import Context
 from mailplaned.doors.http.guard import caller_of
 from mailplaned.doors.http.replies import invalid, refuse, reply
@@ -98,6 +98,7 @@ async def remove_secret(request: Request, context: Context) -> Response:
     """Forget a secret that the book no longer names."""
     caller = caller_of(request)
     body = await body_of(request, wire.ReasonRequest)
+    reason = clean_reason(body.reason)
 
     def change(tx: Transaction) -> SealedSecret:
         secret = _find(tx, caller, request)
@@ -109,7 +110,7 @@ async def remove_secret(request: Request, context: Context) -> Response:
                 f"the book names it: {', '.join(sorted(users))}; take it out there first",
             )
         tx.remove_secret(secret.key)
-        _audit(tx, secret, caller, "secret remove", {"reason": body.reason})
+        _audit(tx, secret, caller, "secret remove", {"reason": reason})
         return secret
 
     async with context.vault_lock:
