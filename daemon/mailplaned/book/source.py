@@ -33,6 +33,9 @@ _SHORTENED.maxlong = _SHOWN_CHARS
 _TOO_DOTTED = re.compile(r"""(?:\.[ \t]*+(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+){64}+""")
 """A key of so many parts that `tomllib`, whose work grows with their square, is not given it."""
 
+_TOO_LONG = re.compile(r"[=,\[]\s*+[+-]?[0-9][0-9A-Fa-fxo_.:+-]{999}")
+"""A number of so many digits that reading it would take a hundred times its size."""
+
 
 class TooManyProblems(Exception):
     """A file has more problems than are told; there is no use in looking for others."""
@@ -183,6 +186,8 @@ def parse(name: str, content: bytes) -> Source | str:
         text = content.decode()
         if _TOO_DOTTED.search(text):
             return f"{name}: file: a key of too many parts; the book needs a few levels only"
+        if _TOO_LONG.search(text):
+            return f"{name}: file: a number of too many digits; none here needs more than ten"
         return Source(name, text, tomllib.loads(text))
     except UnicodeDecodeError as fault:
         before = content[: fault.start].decode()
@@ -190,7 +195,7 @@ def parse(name: str, content: bytes) -> Source | str:
         return f"{name}: {where}: file: not UTF-8; save it as UTF-8"
     except RecursionError:
         return f"{name}: file: nested too deeply; the book needs a few levels only"
-    except ValueError as fault:  # TOMLDecodeError, and a number of too many digits
+    except ValueError as fault:
         said = str(fault)
         match = _SYNTAX_PLACE.search(said)
         if match is None:

@@ -228,7 +228,7 @@ _PLACES: dict[str, Callable[[Path, bytes], None]] = {
     "a folder": lambda path, _: _special(path, Path.mkdir),
     "a pipe": lambda path, _: _special(path, os.mkfifo),
     "many files": _wide,
-    "forbidden": lambda path, _: path.chmod(0),
+    "forbidden": lambda path, _: path.chmod(0) if path.exists() else None,
 }
 
 _FILE_NAMES = (
