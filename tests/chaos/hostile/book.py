@@ -64,6 +64,8 @@ class Change:
 
 def _content(name: str, make: Callable[[bytes], bytes]) -> Change:
     def do(path: Path, given: bytes) -> None:
+        if path.is_symlink():  # what it leads to is not ours
+            path.unlink()
         path.write_bytes(make(given))
 
     return Change(name, do)
@@ -206,6 +208,12 @@ def _special(path: Path, make: Callable[[Path], object]) -> None:
     make(path)
 
 
+def _forbid(path: Path) -> None:
+    """Take all rights away from a file of ours, and from nothing that a link leads to."""
+    if path.is_file() and not path.is_symlink():
+        path.chmod(0)
+
+
 def _link(path: Path, target: str) -> None:
     _special(path, lambda free: free.symlink_to(target))
 
@@ -228,7 +236,7 @@ _PLACES: dict[str, Callable[[Path, bytes], None]] = {
     "a folder": lambda path, _: _special(path, Path.mkdir),
     "a pipe": lambda path, _: _special(path, os.mkfifo),
     "many files": _wide,
-    "forbidden": lambda path, _: path.chmod(0) if path.exists() else None,
+    "forbidden": lambda path, _: _forbid(path),
 }
 
 _FILE_NAMES = (
