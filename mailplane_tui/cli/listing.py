@@ -21,6 +21,8 @@ _ACCOUNT = Table(
 )
 _PATH = Table(name="path", collection="paths", metavar="NAME", what="a path", names=PATHS)
 
+_Columns = dict[str, str | Callable[[Any], object]]
+
 
 @click.group(cls=Noun)
 def domain() -> None:
@@ -31,15 +33,14 @@ def domain() -> None:
 @pass_session
 def list_domains(session: Session) -> None:
     """List the sending domains."""
-    found = list(session.items("/v1/domains", workspace=session.workspace))
-    if session.as_json:
-        show_json({"items": found, "next": None})
-        return
-    rows = (
-        (row["name"], row["workspace"], row["mailboxes"], row["dkim_selector"], _held(row))
-        for row in found
-    )
-    show_table(("DOMAIN", "WORKSPACE", "MAILBOXES", "DKIM", "PAUSED"), rows)
+    columns: _Columns = {
+        "DOMAIN": "name",
+        "WORKSPACE": "workspace",
+        "MAILBOXES": "mailboxes",
+        "DKIM": "dkim_selector",
+        "PAUSED": _held,
+    }
+    _list(session, "/v1/domains", columns)
 
 
 @domain.command("show")
@@ -64,20 +65,13 @@ def account() -> None:
 @pass_session
 def list_accounts(session: Session) -> None:
     """List the provider accounts."""
-    found = list(session.items("/v1/accounts", workspace=session.workspace))
-    if session.as_json:
-        show_json({"items": found, "next": None})
-        return
-    rows = (
-        (
-            row["name"],
-            row["workspace"],
-            _provider(row),
-            row["mailboxes"],
-        )
-        for row in found
-    )
-    show_table(("ACCOUNT", "WORKSPACE", "PROVIDER", "MAILBOXES"), rows)
+    columns: _Columns = {
+        "ACCOUNT": "name",
+        "WORKSPACE": "workspace",
+        "PROVIDER": _provider,
+        "MAILBOXES": "mailboxes",
+    }
+    _list(session, "/v1/accounts", columns)
 
 
 @account.command("show")
@@ -101,22 +95,15 @@ def path() -> None:
 @pass_session
 def list_paths(session: Session) -> None:
     """List the paths and their tiers."""
-    found = list(session.items("/v1/paths", workspace=session.workspace))
-    if session.as_json:
-        show_json({"items": found, "next": None})
-        return
-    rows = (
-        (
-            row["name"],
-            row["workspace"],
-            _tiers(row),
-            row["failover"],
-            row["workloads"],
-            _held(row),
-        )
-        for row in found
-    )
-    show_table(("PATH", "WORKSPACE", "TIERS", "FAILOVER", "WORKLOADS", "PAUSED"), rows)
+    columns: _Columns = {
+        "PATH": "name",
+        "WORKSPACE": "workspace",
+        "TIERS": _tiers,
+        "FAILOVER": "failover",
+        "WORKLOADS": "workloads",
+        "PAUSED": _held,
+    }
+    _list(session, "/v1/paths", columns)
 
 
 @path.command("show")
@@ -140,6 +127,18 @@ edit_verbs(
         help="Mailboxes of one tier, the first tier first. Those given take the place of all.",
     ),
 )
+
+
+def _list(session: Session, path: str, columns: _Columns) -> None:
+    """List the items of a path, under each head the key that it names or what is made of them."""
+    found = list(session.items(path, workspace=session.workspace))
+    if session.as_json:
+        show_json({"items": found, "next": None})
+        return
+    cells = (
+        [row[of] if isinstance(of, str) else of(row) for of in columns.values()] for row in found
+    )
+    show_table([*columns], cells)
 
 
 def _show(
