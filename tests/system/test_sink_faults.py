@@ -226,7 +226,8 @@ def test_refused_credentials_pause_the_mailbox_and_keep_the_message(
     secret.write_text("q7wrongB2 canary\n")
     the_daemon.start()
     found = settled(the_daemon, to("kim@there.example"))
-    assert (found["state"], found["attempts"][0]["outcome"]) == ("held", "blocked_sender")
+    assert found["attempts"][0]["outcome"] == "blocked_sender"
+    until(lambda: the_daemon.door.message(found["id"])["state"] == "held", "the message held")
     view = the_daemon.door.mailbox("ana@acme.example")
     (pause,) = view["pauses"]
     assert (view["state"], pause["origin"], pause["until"]) == ("error", "provider", None)
